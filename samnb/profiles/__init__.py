@@ -1,0 +1,149 @@
+"""Profiles: one code path, several sizes. A profile is a YAML file read into frozen dataclasses."""
+
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from types import UnionType
+from typing import Any, get_args, get_origin
+
+import yaml
+
+from samnb.errors import SamnbError
+
+FOLDER = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class PhantomSettings:
+    """Which procedural cohort stands in for the real one, and how large."""
+
+    kind: str
+    patients: int
+    side: int = 256  # in-plane matrix of the largest field of view, pixels
+
+
+@dataclass(frozen=True)
+class CohortSettings:
+    """One cohort: folder layout, target structure, and its phantom or its real folder."""
+
+    layout: str
+    target: str
+    phantom: PhantomSettings | None = None
+    folder: str | None = None  # below the data root; absolute paths are taken as they are
+
+
+@dataclass(frozen=True)
+class SliceSettings:
+    """How scans become slices (SAM-Mix, section 3.2)."""
+
+    side: int = 256
+    window_width: float | None = 400.0  # HU; null: scale each scan from its own minimum to maximum
+    window_center: float | None = 40.0
+    middle: float = 0.3  # central fraction of the slices that is kept; 1 keeps all
+
+
+@dataclass(frozen=True)
+class SplitSettings:
+    """Patients per split; what is not named is empty."""
+
+    train: int = 0
+    validation: int = 0
+    test: int = 0
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    cohorts: dict[str, CohortSettings]
+    splits: dict[str, SplitSettings]
+    slices: SliceSettings = field(default_factory=SliceSettings)
+    labelled: tuple[int, ...] = (5, 50, 100)
+
+
+@dataclass(frozen=True)
+class LoraSettings:
+    """Low-rank adaptation: rank r, scale alpha / r, and the layers it enters."""
+
+    rank: int = 8
+    alpha: float = 8.0
+    encoder: str = "qv"  # "qv": query and value rows of the fused qkv; "qkv": all of it
+    decoder: bool = False  # also the attention of the mask decoder
+
+
+@dataclass(frozen=True)
+class SamSettings:
+    size: str = "pocket"  # pocket, vit_b, vit_l, vit_h
+    side: int = 128  # input side, pixels
+    lora: LoraSettings = field(default_factory=LoraSettings)
+
+
+@dataclass(frozen=True)
+class Profile:
+    name: str
+    seed: int
+    data: DataSettings
+    sam: SamSettings = field(default_factory=SamSettings)
+
+
+def names() -> list[str]:
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def load_profile(name_or_path: str | Path) -> Profile:
+    """Read a profile by its name (`pocket`) or from a YAML file of the reader's own."""
+    path = Path(name_or_path)
+    if path.suffix not in {".yaml", ".yml"}:
+        path = FOLDER / f"{name_or_path}.yaml"
+    if not path.is_file():
+        raise SamnbError(
+            f"No profile '{name_or_path}'.",
+            f"use one of {', '.join(names())}, or the path of a .yaml file.",
+        )
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise SamnbError(f"{path}: not valid YAML ({error}).", "mend the file.") from error
+    return _build(Profile, values, str(path.name))
+
+
+def _build(kind: Any, value: Any, where: str) -> Any:
+    """Turn plain YAML `value` into `kind`, naming the place of anything unknown or missing."""
+    origin = get_origin(kind)
+    if origin is UnionType:
+        if value is None:
+            return None
+        kind = next(option for option in get_args(kind) if option is not type(None))
+        origin = get_origin(kind)
+    if is_dataclass(kind):
+        return _build_dataclass(kind, value, where)
+    if origin is dict:
+        return {
+            key: _build(get_args(kind)[1], item, f"{where}: {key}") for key, item in value.items()
+        }
+    if origin is tuple:
+        return tuple(_build(get_args(kind)[0], item, where) for item in value)
+    if kind is float and isinstance(value, int):
+        return float(value)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise SamnbError(
+            f"{where}: expected {kind.__name__}, found {value!r}.", "mend the profile."
+        )
+    return value
+
+
+def _build_dataclass(kind: Any, value: Any, where: str) -> Any:
+    if not isinstance(value, dict):
+        raise SamnbError(f"{where}: expected settings, found {value!r}.", "mend the profile.")
+    known = {item.name: item for item in fields(kind)}
+    if unknown := sorted(set(value) - set(known)):
+        raise SamnbError(
+            f"{where}: unknown setting {', '.join(unknown)}.", f"known ones are {', '.join(known)}."
+        )
+    missing = [
+        name
+        for name, item in known.items()
+        if name not in value and item.default is MISSING and item.default_factory is MISSING
+    ]
+    if missing:
+        raise SamnbError(f"{where}: missing setting {', '.join(missing)}.", "add it.")
+    return kind(
+        **{name: _build(known[name].type, item, f"{where}: {name}") for name, item in value.items()}
+    )
