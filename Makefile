@@ -1,0 +1,74 @@
+# The short names of everything. `make` alone lists them; each needs nothing done before it.
+SHELL := /bin/bash
+
+PROFILE ?= pocket
+CORES ?= 2
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+SNAKEMAKE := $(BIN)/snakemake --snakefile workflow/Snakefile --cores $(CORES) --quiet rules \
+	--rerun-incomplete --keep-going --config profile=$(PROFILE)
+# One thread for each of two parallel jobs beats two threads fighting over the same cores.
+export OMP_NUM_THREADS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lock data reproduce book render notebooks test lint format clean clean-data
+
+help:  ## List what can be made
+	@echo "make TARGET [PROFILE=pocket|smoke|paper|my.yaml] [CORES=2] [ARGS='more for the tool']"
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## *(.*)/\1|\2/' \
+		| awk -F'|' '{ printf "  %-12s %s\n", $$1, $$2 }'
+
+setup: $(READY)  ## Make .venv with the locked environment and the package (about 6 GB, once)
+
+$(READY): requirements.lock pyproject.toml workflow/setup.sh
+	@workflow/setup.sh $(VENV)
+	@touch $@
+
+reproduce: $(READY)  ## Everything from nothing: data, slices, executed chapters, the site
+	@$(SNAKEMAKE) everything $(ARGS)
+	@echo "The book: _build/$(PROFILE)/html/index.html"
+
+data: $(READY)  ## Only the data of the profile: phantoms (or checked real data) and cached slices
+	@$(SNAKEMAKE) data $(ARGS)
+
+book: $(READY)  ## Run the chapters that changed and build the site; any warning fails
+	@$(SNAKEMAKE) site $(ARGS)
+	@echo "The book: _build/$(PROFILE)/html/index.html"
+
+render: $(READY)  ## Build the site from the committed notebooks; nothing is executed
+	@$(BIN)/python workflow/render.py --notebooks book --output _build/committed
+	@echo "The book: _build/committed/html/index.html"
+
+notebooks: $(READY)  ## Run the chapters and write them into book/ (before a commit)
+	@$(SNAKEMAKE) chapters $(ARGS)
+	@cp _build/$(PROFILE)/chapters/*.ipynb book/
+
+test: $(READY)  ## Lint, unit tests, the smoke profile end to end, every committed notebook re-run
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(SNAKEMAKE) data --config profile=pocket
+	@$(BIN)/python -m pytest -n $(CORES) --dist loadfile --nbval --nbval-current-env \
+		tests book $(ARGS)
+
+lint: $(READY)  ## Only the style of code and chapters
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/python -m pytest -q tests/test_book.py tests/test_house.py $(ARGS)
+
+format: $(READY)  ## Let ruff put the code in order
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+lock:  ## Resolve the dependencies anew into requirements.lock (needs uv)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--all-extras --no-annotate --no-header --constraint workflow/lock-constraints.txt \
+		pyproject.toml -o requirements.lock
+
+clean:  ## Forget executed chapters and the site; data and environment stay
+	rm -rf _build .snakemake .pytest_cache .ruff_cache
+
+clean-data:  ## Forget phantoms and cached slices (they can be made again); downloads stay
+	rm -rf data/phantoms data/cache

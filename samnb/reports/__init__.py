@@ -1,0 +1,1 @@
+"""Records and arrays → tables, statistics, figures."""

@@ -1,0 +1,71 @@
+"""Pictures of slices: grey images with outlines of masks, as the chapters show them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from samnb.reports.style import INK, PREDICTION, TRUTH, panels
+
+
+def window(hounsfield: np.ndarray, width: float = 400.0, center: float = 40.0) -> np.ndarray:
+    """Map [center - width/2, center + width/2] HU to [0, 1] and cut off what lies outside."""
+    low = center - width / 2
+    return np.clip((hounsfield.astype(np.float32) - low) / width, 0.0, 1.0)
+
+
+def show_slice(
+    axes: Axes,
+    image: np.ndarray,
+    truth: np.ndarray | None = None,
+    prediction: np.ndarray | None = None,
+    title: str = "",
+    aspect: float = 1.0,
+) -> None:
+    """Draw one slice (H, W), values 0-1, with the outline of truth (green) and prediction (red).
+
+    `aspect` is pixel height over pixel width in mm, for planes with unequal spacing.
+    """
+    axes.imshow(image, cmap="gray", vmin=0, vmax=1, aspect=aspect, interpolation="nearest")
+    for mask, colour, line in ((truth, TRUTH, "solid"), (prediction, PREDICTION, "dashed")):
+        if mask is not None and mask.any():
+            axes.contour(mask, levels=[0.5], colors=colour, linewidths=1.4, linestyles=line)
+    axes.set_title(title, fontsize=10)
+    axes.grid(visible=False)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+
+
+def show_slices(
+    images: Sequence[np.ndarray],
+    titles: Sequence[str] | None = None,
+    truths: Sequence[np.ndarray | None] | None = None,
+    predictions: Sequence[np.ndarray | None] | None = None,
+    columns: int | None = None,
+) -> Figure:
+    """Grid of slices, each (H, W) with values 0-1, read left to right, top to bottom."""
+    count = len(images)
+    columns = columns or count
+    rows = -(-count // columns)
+    figure, grid = panels(rows, columns, squeeze=False)
+    for place, axes in enumerate(grid.flat):
+        if place >= count:
+            axes.axis("off")
+            continue
+        show_slice(
+            axes,
+            images[place],
+            truths[place] if truths is not None else None,
+            predictions[place] if predictions is not None else None,
+            titles[place] if titles is not None else "",
+        )
+    return figure
+
+
+def mark_sides(axes: Axes) -> None:
+    """Write R and L on a canonical slice: the patient's right is on the left of the picture."""
+    style = {"color": INK, "fontsize": 11, "fontweight": "bold", "transform": axes.transAxes}
+    axes.text(0.03, 0.5, "R", va="center", ha="left", **style)
+    axes.text(0.97, 0.5, "L", va="center", ha="right", **style)
