@@ -1,0 +1,57 @@
+"""Two segmentations that learn nothing: a threshold, and a copy of the most similar slice.
+
+They are no competitors. The threshold says how far intensity alone goes, the copy how much a leak
+is worth (both in chapter 1).
+"""
+
+import cv2
+import numpy as np
+
+
+def intensity_range(
+    images: np.ndarray, masks: np.ndarray, inner: float = 0.9
+) -> tuple[float, float]:
+    """Range that holds the central `inner` part of the pixels under the masks.
+
+    `images` (N, H, W) in any unit, `masks` (N, H, W) true inside; the range is in the same unit.
+    """
+    inside = images[masks.astype(bool)]
+    edge = (1.0 - inner) / 2
+    low, high = np.quantile(inside, [edge, 1.0 - edge])
+    return float(low), float(high)
+
+
+def threshold(
+    images: np.ndarray, low: float, high: float, largest_only: bool = False
+) -> np.ndarray:
+    """All pixels in [low, high]: (N, H, W) → bool (N, H, W); on request their largest component.
+
+    The mask is first opened (3 × 3), as anyone would: single pixels and thin bridges go.
+    """
+    kernel = np.ones((3, 3), np.uint8)
+    inside = ((images >= low) & (images <= high)).astype(np.uint8)
+    opened = [cv2.morphologyEx(mask, cv2.MORPH_OPEN, kernel) for mask in inside]
+    kept = [_largest_component(mask) for mask in opened] if largest_only else opened
+    return np.stack(kept).astype(bool)
+
+
+def _largest_component(mask: np.ndarray) -> np.ndarray:
+    """The largest 8-connected part of a uint8 mask (H, W)."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    if count <= 1:  # background only
+        return mask
+    largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+    return labels == largest
+
+
+def fingerprints(images: np.ndarray, side: int = 32) -> np.ndarray:
+    """Each slice (N, H, W) shrunk to `side` × `side` and flattened: float32 (N, side²)."""
+    size = (side, side)
+    small = [cv2.resize(np.float32(image), size, interpolation=cv2.INTER_AREA) for image in images]
+    return np.stack(small).reshape(len(images), side * side)
+
+
+def most_similar(wanted: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """For each wanted fingerprint (N, D) the index of the nearest known one (M, D): int (N,)."""
+    distances = (wanted**2).sum(1)[:, None] - 2 * wanted @ known.T + (known**2).sum(1)[None]
+    return distances.argmin(axis=1)

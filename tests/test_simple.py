@@ -1,0 +1,49 @@
+"""Baselines that learn nothing, and the Dice they are measured by."""
+
+import numpy as np
+import pytest
+
+from samnb.metrics import dice
+from samnb.models.simple import fingerprints, intensity_range, most_similar, threshold
+
+
+def _square(top: int, left: int, size: int, side: int = 32) -> np.ndarray:
+    mask = np.zeros((side, side), bool)
+    mask[top : top + size, left : left + size] = True
+    return mask
+
+
+def test_dice_of_half_overlap_and_of_empty_masks():
+    empty, square = np.zeros((32, 32), bool), _square(4, 4, 8)
+    predictions = np.stack([square, _square(4, 8, 8), empty, empty, square])
+    truths = np.stack([square, square, empty, square, empty])
+    assert dice(predictions, truths).tolist() == [1.0, 0.5, 1.0, 0.0, 0.0]
+
+
+def test_dice_counts_any_label_as_inside():
+    assert dice(2 * _square(4, 4, 8)[None].astype(np.uint8), _square(4, 4, 8)[None]) == 1.0
+
+
+def test_intensity_range_leaves_the_tails_out():
+    image = np.arange(1000.0).reshape(1, 10, 100)
+    low, high = intensity_range(image, np.ones_like(image), inner=0.8)
+    assert low == pytest.approx(99.9)
+    assert high == pytest.approx(899.1)
+
+
+def test_threshold_drops_specks_and_keeps_the_largest_part():
+    image = np.zeros((1, 32, 32))
+    big, small = _square(2, 2, 12), _square(20, 20, 6)
+    image[0][big | small | _square(30, 2, 1)] = 0.5
+    every = threshold(image, 0.4, 0.6)[0]
+    assert np.array_equal(every, big | small)
+    assert np.array_equal(threshold(image, 0.4, 0.6, largest_only=True)[0], big)
+    assert not threshold(image, 0.8, 0.9, largest_only=True).any()
+
+
+def test_most_similar_finds_the_same_slice_under_noise():
+    generator = np.random.default_rng(0)
+    known = generator.random((20, 64, 64))
+    order = generator.permutation(20)
+    wanted = known[order] + generator.normal(0, 0.05, known.shape)
+    assert most_similar(fingerprints(wanted), fingerprints(known)).tolist() == order.tolist()
