@@ -1,0 +1,76 @@
+"""The command `samnb` as a person meets it: help, readable errors, exit codes."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+
+def samnb(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "samnb.cli", *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "COLUMNS": "100", **environment},
+        check=False,
+    )
+
+
+def test_help_is_quick_and_names_the_groups():
+    began = time.perf_counter()
+    result = samnb("--help")
+    assert result.returncode == 0
+    assert time.perf_counter() - began < 2  # a third of a second on an idle machine
+    assert "doctor" in result.stdout
+    assert "data" in result.stdout
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys, samnb.cli; "
+        "print([n for n in ('torch', 'monai', 'pandas', 'matplotlib', 'cv2') if n in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "command", ["doctor", "data phantom", "data get", "data check", "data prepare"]
+)
+def test_every_command_explains_itself(command):
+    result = samnb(*command.split(), "--help")
+    assert result.returncode == 0
+    assert "Example" in result.stdout
+
+
+def test_doctor_names_what_is_missing_and_the_remedy(tmp_path):
+    result = samnb("doctor", "--profile", "smoke", SAMNB_DATA=str(tmp_path))
+    assert result.returncode == 1
+    assert "samnb data phantom --profile smoke" in result.stdout
+
+
+def test_doctor_speaks_json(tmp_path):
+    result = samnb("doctor", "--json", "--profile", "smoke", SAMNB_DATA=str(tmp_path))
+    report = json.loads(result.stdout)
+    topics = {finding["topic"] for finding in report["findings"]}
+    assert topics == {"software", "machine", "data", "weights"}
+    assert all(f["remedy"] for f in report["findings"] if f["state"] == "bad")
+
+
+def test_an_unknown_profile_is_one_readable_error():
+    result = samnb("doctor", "--profile", "huge")
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: No profile 'huge'.\nRemedy: use one of paper, pocket")
+    assert "Traceback" not in result.stderr
+
+
+def test_debug_shows_the_traceback():
+    result = samnb("--debug", "doctor", "--profile", "huge")
+    assert "Traceback" in result.stderr
+
+
+def test_a_mistyped_command_is_exit_code_2():
+    assert samnb("data", "phantoms").returncode == 2
