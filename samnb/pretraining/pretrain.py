@@ -1,0 +1,92 @@
+"""Train the pocket SAM from nothing: `make pretrain`, or `samnb weights pretrain`.
+
+Two phases: first at 64 x 64 pixels, where an image costs a fifth, then at 128 x 128 from the
+averaged weights of the first.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from samnb.files import atomic_path, write_json
+from samnb.models.sam import build_sam
+from samnb.models.weights import fit_to_side
+from samnb.pretraining.recipe import Pretraining, ShapeStream
+from samnb.training import Trained, TrainingSettings, fit
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One stretch of training at one side."""
+
+    side: int
+    steps: int
+    images: int  # per step
+    objects: int  # asked about in every image
+    learning_rate: float
+    warmup: int
+    final: float = 0.0
+
+
+PHASES = (
+    Phase(64, steps=15_000, images=16, objects=4, learning_rate=1e-3, warmup=1000, final=0.3),
+    Phase(128, steps=9_000, images=12, objects=4, learning_rate=5e-4, warmup=200),
+)
+
+
+def pretrain(
+    folder: Path,
+    phases: tuple[Phase, ...] = PHASES,
+    seed: int = 1,
+    precision: str = "bfloat16",
+    workers: int = 1,
+    progress: bool = True,
+) -> list[Trained]:
+    """Run all phases, each continuing where it stood; leave `sam.safetensors` in `folder`."""
+    weights, done = None, []
+    for number, phase in enumerate(phases):
+        torch.manual_seed(seed + number)
+        sam = build_sam("pocket", side=phase.side)
+        if weights is not None:
+            sam.load_state_dict(fit_to_side(weights, sam))
+        trained = run_phase(
+            Pretraining(sam),
+            phase,
+            seed + number,
+            folder / f"phase{number + 1}",
+            precision,
+            workers,
+            progress,
+        )
+        weights = {name.removeprefix("sam."): value for name, value in trained.weights.items()}
+        done.append(trained)
+    half = {name: value.half().contiguous() for name, value in weights.items()}
+    with atomic_path(folder / "sam.safetensors") as temporary:
+        save_file(half, temporary)
+    write_json(folder / "history.json", [{"seconds": t.seconds, "losses": t.history} for t in done])
+    return done
+
+
+def run_phase(
+    method: Pretraining,
+    phase: Phase,
+    seed: int,
+    folder: Path,
+    precision: str,
+    workers: int,
+    progress: bool,
+) -> Trained:
+    stream = ShapeStream(seed, phase.side, phase.images, phase.objects, phase.steps)
+    settings = TrainingSettings(
+        steps=phase.steps,
+        learning_rate=phase.learning_rate,
+        warmup=phase.warmup,
+        final=phase.final,
+        precision=precision,
+        seed=seed,
+    )
+    batches = partial(stream.batches, workers=workers)
+    return fit(method, batches, settings, folder, f"pocket SAM, {phase.side} px", progress)
