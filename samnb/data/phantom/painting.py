@@ -1,0 +1,120 @@
+"""From fields to planes of Hounsfield units: shapes are painted one over another, edges soft."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from samnb.data.phantom.fields import Field, warp
+
+
+@dataclass(frozen=True)
+class Structure:
+    """One shape and its layers, outermost first: each is (depth below the surface in mm, HU).
+
+    `label` is the number in the label map of everything deeper than 0 mm (None: keep what is
+    there; 0: clear). `grain` is the strength (HU) of the tissue's own texture.
+    """
+
+    field: Field
+    layers: tuple[tuple[float, float], ...]
+    label: int | None = 0
+    grain: float = 0.0
+    fixed: bool = False  # does not turn with the patient: the table
+
+
+@dataclass(frozen=True)
+class Pose:
+    """How the standard body lies in the scanner: scale per axis (z, y, x), turn about z (degrees)."""
+
+    scale: tuple[float, float, float]
+    turn: float
+
+    def matrix(self, pixel: float, corner: tuple[float, float], fixed: bool = False) -> np.ndarray:
+        """2 × 3: from (column, row) of a plane to (x, y) of the standard body, both mm.
+
+        `corner` is the scanner position (y, x) of the first pixel's centre.
+        """
+        angle = 0.0 if fixed else np.radians(self.turn)
+        turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+        shrink = np.diag([1 / self.scale[2], 1 / self.scale[1]])
+        linear = shrink @ turn
+        return np.column_stack([linear * pixel, linear @ np.array([corner[1], corner[0]])])
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The planes to paint: pixel (mm), scanner position (y, x) of the first one, side in pixels."""
+
+    pixel: float
+    corner: tuple[float, float]
+    shape: tuple[int, int]
+
+
+class Painter:
+    """Paints planes of one patient in one frame."""
+
+    def __init__(
+        self, structures: Sequence[Structure], pose: Pose, frame: Frame, texture: np.ndarray
+    ):
+        self.pose, self.frame, self.texture = pose, frame, texture
+        self.placed = [(item, *self._place(item)) for item in structures]
+
+    def _place(self, item: Structure) -> tuple[np.ndarray, tuple[slice, slice]]:
+        """Matrix from pixels to the structure's own grid, and the box of pixels it may touch."""
+        grid, frame = item.field.grid, self.frame
+        matrix = self.pose.matrix(frame.pixel, frame.corner, item.fixed)
+        matrix = (matrix - np.array([[0, 0, grid.origin[2]], [0, 0, grid.origin[1]]])) / np.array(
+            [[grid.step[2]], [grid.step[1]]]
+        )
+        corners = np.array([[c, r] for c in (0, grid.shape[2] - 1) for r in (0, grid.shape[1] - 1)])
+        pixels = np.linalg.solve(matrix[:, :2], (corners - matrix[:, 2]).T)
+        low = np.clip(np.floor(pixels.min(axis=1)), 0, frame.shape[::-1]).astype(int)
+        high = np.clip(np.ceil(pixels.max(axis=1)) + 1, 0, frame.shape[::-1]).astype(int)
+        matrix[:, 2] += matrix[:, :2] @ low
+        return matrix, (slice(low[1], high[1]), slice(low[0], high[0]))
+
+    def plane(self, z: float, labels: bool) -> tuple[np.ndarray, np.ndarray | None]:
+        """HU (float32) and, if wanted, labels (uint8) of the plane at scanner height z (mm)."""
+        hu = np.full(self.frame.shape, -1000.0, np.float32)
+        label = np.zeros(self.frame.shape, np.uint8) if labels else None
+        grain = self._grain(z)
+        edge = max(self.frame.pixel, 0.8) * 1.1
+        for item, matrix, box in self.placed:
+            shape = hu[box].shape
+            source = item.field.plane(z / self.pose.scale[0])
+            if source is None or 0 in shape or source.min() > 1.0:
+                continue
+            distance = warp(source, matrix, shape)
+            _paint(hu[box], distance, item, grain[box], edge)
+            if label is not None and item.label is not None:
+                label[box][distance < -item.layers[0][0]] = item.label
+        return hu, label
+
+    def _grain(self, z: float) -> np.ndarray:
+        """The tissue texture in this plane: the periodic block at 2 mm, turned with the body."""
+        block = self.texture
+        at = z / 2.0
+        low = int(np.floor(at))
+        share = at - low
+        plane = cv2.addWeighted(
+            block[low % len(block)], 1 - share, block[(low + 1) % len(block)], share, 0
+        )
+        plane /= np.sqrt(share**2 + (1 - share) ** 2)
+        scale = self.frame.pixel / 2.0
+        matrix = np.array([[scale, 0.1, 0], [-0.1, scale, 0]])
+        return cv2.warpAffine(
+            plane, matrix, self.frame.shape[::-1],
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_WRAP,
+        )  # fmt: skip
+
+
+def _paint(
+    hu: np.ndarray, distance: np.ndarray, item: Structure, grain: np.ndarray, edge: float
+) -> None:
+    """Blend the layers of one structure into `hu` in place."""
+    for depth, value in item.layers:
+        share = np.clip(distance * np.float32(-1 / edge) + np.float32(0.5 - depth / edge), 0, 1)
+        colour = grain * np.float32(item.grain) + np.float32(value) if item.grain else value
+        hu += share * (colour - hu)
