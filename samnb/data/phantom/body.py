@@ -112,8 +112,9 @@ def make_body(patient: Patient) -> Body:
         Structure(cava, ((0, hu["vein"]),), number["inferior_vena_cava"], 3),
         Structure(portal, ((0, hu["portal"]),), number["portal_vein_and_splenic_vein"], 3),
         Structure(aorta, ((0, hu["aorta"] - 30), (1.2, hu["aorta"])), number["aorta"], 3),
-        Structure(plaques, ((0, 520.0),), None),
     ]
+    if plaques:
+        items.append(Structure(plaques, ((0, 520.0),), None))
     items += _liver(patient, liver, gallbladder, portal_tree, hepatic_tree, hu, number)
     items.append(_table(patient))
     return Body(patient, items, Pose(patient.scale, patient.turn))

@@ -157,7 +157,7 @@ def make_pancreas(patient: Patient, occupied: Field) -> Field:
     return Field(grid, values.astype(np.float32))
 
 
-def make_aorta(patient: Patient) -> tuple[Field, Field]:
+def make_aorta(patient: Patient) -> tuple[Field, Field | None]:
     """The aorta with its arch's descending limb, iliac arteries and main branches; its plaques."""
     generator = patient.stream("aorta")
     wide = generator.normal(1.0, 0.08) + 0.004 * max(patient.age - 60, 0)
@@ -184,7 +184,7 @@ def make_aorta(patient: Patient) -> tuple[Field, Field]:
     grown = max(patient.age - 52, 0) / 30 * generator.uniform(0, 1.3)
     spots = [row for row in main if generator.random() < 0.5 * grown]
     spots += [row for path in paths[1:4:2] for row in path if generator.random() < 0.35 * grown]
-    plaques = [np.array([(0, 0, 0, -30.0)] * 2)]
+    plaques = []
     for z, y, x, radius in spots:
         angle, size = generator.uniform(0, 2 * np.pi), generator.uniform(1.0, 2.4)
         turn = angle + generator.uniform(0.2, 0.9)
@@ -192,7 +192,7 @@ def make_aorta(patient: Patient) -> tuple[Field, Field]:
             np.array([(z + 3 * i, y + radius * np.cos(a), x + radius * np.sin(a), size)
                       for i, a in enumerate((angle, turn))])
         )  # fmt: skip
-    return field, tube_field(plaques, 1.8, 4)
+    return field, tube_field(plaques, 1.8, 4) if plaques else None
 
 
 def make_veins(patient: Patient) -> tuple[Field, Field]:
