@@ -1,0 +1,249 @@
+"""Cached slices: scans are sliced once, then read from memory-mapped arrays.
+
+A cache is a folder named by a hash of its source files and settings:
+
+    images.npy   (N, side, side) uint16, 0–65535 for 0–1
+    masks.npy    (N, side, side) uint8, 0 or 1
+    index.csv    one row per slice, in the order of the arrays
+    scans.json   one record per scan: files, window, and the geometry that takes masks back to it
+    faults.json  the scans that were left out, and why
+
+It is built beside its final place and moved there when whole, so a cache that exists is finished.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from filelock import FileLock, Timeout
+from numpy.lib.format import write_array_header_1_0
+
+from samnb.data import geometry as geo
+from samnb.data.build import (
+    Job,
+    build_parts,
+    read_part_arrays,
+    read_part_tables,
+    write_error,
+)
+from samnb.data.readers import ScanFiles
+from samnb.data.slicing import LEVELS, check_settings
+from samnb.errors import DataError, SamnbError
+from samnb.files import read_json, write_json
+from samnb.profiles import SliceSettings
+
+# Counts up when the same source and settings would give other slices or another folder.
+FORMAT = 1
+
+FAULTS = "faults.json"
+
+
+@dataclass(frozen=True)
+class SliceSet:
+    """Slices of a cohort. `index` has one row per slice, numbered as the arrays are.
+
+    Its columns: patient; slice (canonical, from the feet up); plane (the same in the scan's own
+    count); label (1: target present, 0: absent, -1: not known); mask_pixels on the model grid and
+    native_mask_pixels on the scan's; spacing_z, spacing_row, spacing_column of the model grid and
+    native_row, native_column of the scan, mm; source (the image file).
+    """
+
+    folder: Path
+    images: np.memmap  # (N, side, side) uint16
+    masks: np.memmap  # (N, side, side) uint8
+    index: pd.DataFrame
+    scans: dict[str, dict[str, Any]]  # by patient, see scans.json
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @property
+    def side(self) -> int:
+        return self.images.shape[1]
+
+    @property
+    def patients(self) -> list[str]:
+        """In the order of their slices."""
+        return list(self.index["patient"].unique())
+
+    def load(self, rows: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Images (n, 1, side, side) float32 from 0 to 1, masks (n, side, side) uint8."""
+        rows = np.asarray(rows, dtype=np.intp)
+        images = self.images[rows][:, None].astype(np.float32)
+        images /= LEVELS
+        return images, np.asarray(self.masks[rows])
+
+    def rows_of(self, patients: Sequence[str]) -> np.ndarray:
+        """Row numbers of all slices of these patients."""
+        return np.flatnonzero(self.index["patient"].isin(list(patients)))
+
+    def geometry(self, patient: str) -> geo.Geometry:
+        """What `geometry.restore_mask` needs to put masks back on the patient's own scan."""
+        return geo.from_record(self.scans[patient])
+
+
+def prepare(
+    scans: Sequence[ScanFiles],
+    settings: SliceSettings,
+    root: Path,
+    workers: int = 2,
+    progress: bool = True,
+    labelled: bool = True,
+) -> tuple[SliceSet, list[DataError]]:
+    """Slice these scans into a cache below `root`, or reuse the finished one.
+
+    Bad scans cost nothing but themselves: the good ones are finished, the faults of the others are
+    returned, and tried anew by the next call. `labelled=False` takes scans without segmentation.
+    """
+    check_settings(settings)
+    _check_scans(scans)
+    keys = [scan_key(scan, settings, labelled) for scan in scans]
+    root = Path(root)
+    folder = root / _hash(keys)
+    if not folder.is_dir() or _faults(folder):
+        parts = [root / "parts" / f"{key}.part" for key in keys]
+        jobs = [
+            Job(scan, settings, labelled, part) for scan, part in zip(scans, parts, strict=True)
+        ]
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            with _lock(root, progress):
+                if not folder.is_dir() or _faults(folder):
+                    _build(jobs, folder, workers, progress)
+        except OSError as error:
+            raise write_error(root, error) from error
+    return load(folder), _faults(folder)
+
+
+def load(folder: Path) -> SliceSet:
+    """Open a finished cache; nothing is read into memory but its index."""
+    index = pd.read_csv(folder / "index.csv", dtype={"patient": str, "source": str})
+    return SliceSet(
+        folder,
+        np.load(folder / "images.npy", mmap_mode="r"),
+        np.load(folder / "masks.npy", mmap_mode="r"),
+        index,
+        read_json(folder / "scans.json"),
+    )
+
+
+def scan_key(scan: ScanFiles, settings: SliceSettings, labelled: bool = True) -> str:
+    """Hash of what a scan's slices come from: its files, the settings, the format of this cache.
+
+    Files count by name, size and time of change. Their contents are not read, so a cohort of a
+    hundred gigabytes is known again in milliseconds.
+    """
+    source = [scan.patient, _fingerprint(scan.image), _fingerprint(scan.label), scan.label_values]
+    return _hash([FORMAT, asdict(settings), labelled, source])
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _fingerprint(path: Path | None) -> list[tuple[str, int, int]]:
+    """Name, size and time of change of a file, or of every file of a folder (a DICOM series)."""
+    if path is None:
+        return []
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    known = []
+    for file in files:
+        try:
+            stat = file.stat()
+        except OSError:  # a missing file is the reader's to report
+            known.append((file.name, -1, 0))
+        else:
+            known.append((file.name, stat.st_size, stat.st_mtime_ns))
+    return known
+
+
+def _check_scans(scans: Sequence[ScanFiles]) -> None:
+    if not scans:
+        raise SamnbError("There are no scans to slice.", "check the folder with samnb data check.")
+    patients = [scan.patient for scan in scans]
+    twice = sorted({patient for patient in patients if patients.count(patient) > 1})
+    if twice:
+        raise SamnbError(
+            f"Several scans are named {', '.join(twice[:5])}.", "give every scan its own name."
+        )
+
+
+@contextmanager
+def _lock(root: Path, progress: bool) -> Iterator[None]:
+    """Held while a cache is built, so that two processes never build the same one."""
+    lock = FileLock(root / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        if progress:
+            print("Another process is preparing slices; waiting for it.", file=sys.stderr)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _build(jobs: Sequence[Job], folder: Path, workers: int, progress: bool) -> None:
+    faults = build_parts(jobs, workers, progress)
+    parts = [job.part for job in jobs if job.part not in faults]
+    if not parts:
+        raise SamnbError(f"None of the {len(jobs)} scans can be used. {faults[jobs[0].part]}")
+    found = [faults[job.part] for job in jobs if job.part in faults]
+    if folder.is_dir() and list(map(str, found)) == list(map(str, _faults(folder))):
+        return  # what could not be read the last time still cannot
+    building = folder.with_name(f"{folder.name}.building")
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir()
+    join_parts(parts, building)
+    write_json(building / FAULTS, [[str(fault.file), fault.fault, fault.remedy] for fault in found])
+    shutil.rmtree(folder, ignore_errors=True)  # an earlier one with other faults
+    building.replace(folder)
+    if not found:  # else the parts stay: when the bad scan is mended, only that one is sliced
+        for part in parts:
+            part.unlink()
+
+
+def _faults(folder: Path) -> list[DataError]:
+    return [DataError(*fault) for fault in read_json(folder / FAULTS)]
+
+
+def join_parts(parts: Sequence[Path], folder: Path) -> None:
+    """Write the parts of all scans as one pair of arrays and one index table."""
+    tables = [read_part_tables(part) for part in parts]
+    index = pd.concat([_index_rows(*table) for table in tables], ignore_index=True)
+    index.to_csv(folder / "index.csv", index=False)
+    write_json(folder / "scans.json", {record["patient"]: record for _, record in tables})
+    side = tables[0][1]["side"]
+    with (folder / "images.npy").open("wb") as images, (folder / "masks.npy").open("wb") as masks:
+        # Written piece by piece, not through a memory map: its pages would count as ours.
+        for file, dtype in ((images, np.uint16), (masks, np.uint8)):
+            header = {"descr": np.dtype(dtype).str, "fortran_order": False}
+            write_array_header_1_0(file, header | {"shape": (len(index), side, side)})
+        for part in parts:
+            for file, array in zip((images, masks), read_part_arrays(part), strict=True):
+                file.write(array.data)
+        for file in (images, masks):
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _index_rows(columns: dict[str, list[int]], record: dict[str, Any]) -> pd.DataFrame:
+    geometry = geo.from_record(record)
+    rows = pd.DataFrame(columns)
+    rows.insert(0, "patient", record["patient"])
+    names = ("spacing_z", "spacing_row", "spacing_column")
+    for name, millimetres in zip(names, geometry.model_spacing, strict=True):
+        rows[name] = millimetres
+    _, rows["native_row"], rows["native_column"] = geometry.spacing
+    rows["source"] = record["image"]
+    return rows
