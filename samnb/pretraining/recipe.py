@@ -63,7 +63,7 @@ class ShapeStream(Dataset):
 class Pretraining(nn.Module):
     """Forward: a `ShapeBatch` -> losses. Random choices come from torch's global generator."""
 
-    def __init__(self, sam: Sam, corrections: int = 4):
+    def __init__(self, sam: Sam, corrections: int = 3):
         super().__init__()
         self.sam = sam
         self.corrections = corrections  # most correcting clicks in a step
