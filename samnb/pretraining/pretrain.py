@@ -41,7 +41,7 @@ def pretrain(
     folder: Path,
     phases: tuple[Phase, ...] = PHASES,
     seed: int = 1,
-    precision: str = "bfloat16",
+    precision: str = "float32",
     workers: int = 1,
     progress: bool = True,
 ) -> list[Trained]:
