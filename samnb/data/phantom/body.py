@@ -6,7 +6,7 @@ import numpy as np
 
 from samnb.data.phantom.anatomy import Patient
 from samnb.data.phantom.bowel import make_bowel, make_mesentery
-from samnb.data.phantom.chest import make_chest
+from samnb.data.phantom.chest import make_chest, make_great_vessels
 from samnb.data.phantom.fields import Field, Grid, waves
 from samnb.data.phantom.liver import make_gallbladder, make_liver, make_tumours, make_vessels
 from samnb.data.phantom.painting import Pose, Structure
@@ -53,26 +53,26 @@ class Body:
 def make_body(patient: Patient) -> Body:
     torso = make_torso(patient)
     skeleton = make_skeleton(patient, torso)
-    muscles = make_muscles(patient)
+    muscles = make_muscles(patient, torso)
     aorta, plaques = make_aorta(patient)
     cava, portal = make_veins(patient)
     room = Grid.around((-345, -165, -165), (262, 95, 165), 4.0)
     spine = [skeleton.vertebrae, skeleton.discs, muscles]
     kidneys = {side: make_kidney(patient, side, torso, muscles) for side in (-1, 1)}
-    fixed = merge(room, [*spine, aorta, cava])
+    fixed = merge(room, [*spine, aorta])
     occupied = merge(room, [fixed, kidneys[-1].outline, kidneys[1].outline])
     gallbladder = make_gallbladder(patient) if patient.gallbladder else None
     occupied = merge(room, [occupied, gallbladder]) if gallbladder else occupied
     liver = make_liver(patient, torso, occupied)
-    occupied = merge(room, [occupied, liver])
+    occupied = merge(room, [occupied, liver, cava])
     spleen = make_spleen(patient, torso, occupied)
     occupied = merge(room, [occupied, spleen])
     chest = make_chest(patient, torso, fixed)
     stomach = make_stomach(patient, torso, merge(room, [occupied, chest.oesophagus]))
-    occupied = merge(room, [occupied, stomach, portal])
+    occupied = merge(room, [occupied, stomach])
     pancreas = make_pancreas(patient, occupied)
     bladder, other = make_bladder(patient)
-    occupied = merge(room, [occupied, pancreas, bladder, other, skeleton.pelvis])
+    occupied = merge(room, [occupied, pancreas, portal, bladder, other, skeleton.pelvis])
     bowel = make_bowel(patient, torso, occupied)
     portal_tree, hepatic_tree = make_vessels(patient, liver)
 
@@ -91,12 +91,12 @@ def make_body(patient: Patient) -> Body:
         items.append(Structure(_ascites(patient, torso), ((0, 9.0),), grain=2))
     items += [
         Structure(_diaphragm(torso), ((0, soft - 8),)),
-        Structure(make_mesentery(patient, torso), ((0, 0.7 * hu["portal"]),)),
+        Structure(make_mesentery(patient, torso), ((0, 0.45 * hu["portal"]),)),
         Structure(
-            muscles, ((-1.4, hu["fat"] + 15), (0, soft)), number["autochthon_and_iliopsoas"], 9
+            muscles, ((-0.8, hu["fat"] + 15), (0, soft)), number["autochthon_and_iliopsoas"], 9
         ),
         *_bones(skeleton, hu, number),
-        *_thorax(chest, hu, number),
+        *_thorax(chest, make_great_vessels(patient), hu, number),
         Structure(bladder, ((0, 35.0), (3.0, 6.0)), number["urinary_bladder"]),
         Structure(other, ((0, soft - 6),), 0, 5),
         *_bowel(bowel, hu, fill, number),
@@ -109,14 +109,14 @@ def make_body(patient: Patient) -> Body:
     for side, name in ((-1, "kidney_right"), (1, "kidney_left")):
         items += _kidney(kidneys[side], hu, number[name])
     items += [
-        Structure(cava, ((0, hu["vein"]),), number["inferior_vena_cava"], 3),
         Structure(portal, ((0, hu["portal"]),), number["portal_vein_and_splenic_vein"], 3),
         Structure(aorta, ((0, hu["aorta"] - 30), (1.2, hu["aorta"])), number["aorta"], 3),
     ]
     if plaques:
         items.append(Structure(plaques, ((0, 520.0),), None))
     items += _liver(patient, liver, gallbladder, portal_tree, hepatic_tree, hu, number)
-    items.append(_table(patient))
+    items.append(Structure(cava, ((0, hu["vein"]),), number["inferior_vena_cava"], 3))
+    items.append(_table(patient, torso))
     return Body(patient, items, Pose(patient.scale, patient.turn))
 
 
@@ -129,9 +129,16 @@ def _planes_of_fat(patient: Patient, torso, fat: float) -> list[Structure]:
     sheets = []
     for share in (0.36, 0.68):
         wander = waves(axes, generator, (60, 160), 0.05)
-        sheet = np.abs(-fascia - (share + wander) * thick) - (0.3 + 1.1 * patient.visceral)
-        sheet = np.maximum(sheet, 11 - thick)
-        sheets.append(Structure(_field(torso, sheet), ((0, fat + 25),)))
+        middle = -fascia - (share + wander) * thick
+        middle = middle + 2 * np.maximum(12 - thick, 0) + np.maximum(-90 - axes[0], 0)
+        half = 0.15 + 0.7 * patient.visceral
+        sheets.append(Structure(_field(torso, middle), ((0, fat + 25),), sheet=half))
+    # Between the muscles of hip and buttock: where a smooth random field changes its sign.
+    for _ in range(2):
+        septum = waves(axes, generator, (90, 190), 30.0, 10)
+        septum = np.abs(septum) + np.maximum(np.maximum(axes[0] + 105, fascia + 1.0), 0)
+        half = 0.8 + 1.4 * patient.visceral
+        sheets.append(Structure(_field(torso, septum), ((0, fat + 20),), sheet=half))
     return sheets
 
 
@@ -168,7 +175,7 @@ def _bones(skeleton, hu: dict, number: dict) -> list[Structure]:
     ]
 
 
-def _thorax(chest, hu: dict, number: dict) -> list[Structure]:
+def _thorax(chest, great, hu: dict, number: dict) -> list[Structure]:
     return [
         Structure(chest.lung_right, ((0, hu["lung"]),), number["lung_right"], 22),
         Structure(chest.lung_left, ((0, hu["lung"]),), number["lung_left"], 22),
@@ -177,6 +184,9 @@ def _thorax(chest, hu: dict, number: dict) -> list[Structure]:
         Structure(chest.pericardium, ((0, hu["fat"] + 6),), 0, 5),
         Structure(chest.heart, ((0, hu["myocardium"]),), number["heart"], 4),
         Structure(chest.chambers, ((0, hu["heart"]),), None, 3),
+        Structure(great[2], ((0, 1.1 * hu["vein"]),), 0, 4),
+        Structure(great[1], ((0, hu["heart"]),), 0, 4),
+        Structure(great[0], ((0, hu["aorta"]),), number["aorta"], 4),
         Structure(chest.oesophagus, ((0, hu["wall"]), (5.0, -250.0)), number["esophagus"]),
     ]
 
@@ -245,13 +255,15 @@ def _fluid_level(patient: Patient, stomach: Field) -> Field:
     return Field(stomach.grid, gas.astype(np.float32))
 
 
-def _table(patient: Patient) -> Structure:
+def _table(patient: Patient, torso) -> Structure:
     """The couch: a thin curved shell below the back."""
     generator = patient.stream("table")
     grid = Grid.around((-360, 80, -260), (290, 250, 260), (40.0, 2.0, 4.0))
     z, y, x = grid.axes()
-    top = 62 + patient.fat * 1.2 + generator.uniform(6, 14)
-    sheet = np.abs(y - top - 8 + (x / 62) ** 2 + 0 * z) - 2.0
-    lower = np.abs(y - top - 50 + 0.5 * (x / 62) ** 2 + 0 * z) - 1.5
+    rows = np.nonzero((torso.skin.values[10:] < 0).any(axis=(0, 2)))[0]
+    back = float(torso.skin.grid.axes()[1].ravel()[rows[-1]])
+    top = back + generator.uniform(3, 10)
+    sheet = np.abs(y - top + (x / 42) ** 2 + 0 * z) - 2.0
+    lower = np.abs(y - top - 34 + 0.2 * (x / 42) ** 2 + 0 * z) - 1.5
     sheet = np.maximum(np.minimum(sheet, lower), np.abs(x) - 215)
     return Structure(Field(grid, sheet.astype(np.float32)), ((0, -420.0),), 0, fixed=True)

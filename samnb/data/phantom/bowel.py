@@ -46,21 +46,8 @@ def make_colon(patient: Patient, torso: Torso, occupied: Field) -> tuple[Field, 
     values = smooth_maximum(values, torso.cavity.onto(grid) + 3, 6)
     values = smooth_maximum(values, torso.diaphragm.onto(grid) + 5, 6)
     values = smooth_maximum(values, 2.0 - occupied.onto(grid), 6)
-    gas = _gas(patient, grid, generator, path, generator.uniform(-4, 8))
-    return Field(grid, values.astype(np.float32)), gas
-
-
-def _gas(
-    patient: Patient, grid: Grid, generator: np.random.Generator, path: np.ndarray, level: float
-) -> Field:
-    """Gas rises: it lies before (above, the patient on the back) a level that varies slowly."""
-    axes = grid.axes()
-    ups = waves(axes, generator, (90, 200), 15.0, 8)
-    centre = np.interp(axes[0], np.sort(path[:, 0]), path[np.argsort(path[:, 0]), 1]).astype(
-        np.float32
-    )
-    del centre
-    return Field(grid, (ups + level).astype(np.float32))
+    gas = waves(grid.axes(), generator, (90, 200), 15.0, 8) + generator.uniform(-4, 8)
+    return Field(grid, values.astype(np.float32)), Field(grid, gas.astype(np.float32))
 
 
 def make_small_bowel(patient: Patient, torso: Torso, occupied: Field) -> tuple[Field, Field]:
@@ -75,10 +62,13 @@ def make_small_bowel(patient: Patient, torso: Torso, occupied: Field) -> tuple[F
     values = np.full(grid.shape, 40.0, np.float32)
     if len(inside):
         points = inside * np.array(grid.step) + np.array(grid.origin)
-        goals = points[generator.choice(len(points), 120)]
-        radius = generator.uniform(8.5, 12.5)
-        for path in _loops(goals, generator, radius, 3 + int(5 * (1 - patient.visceral))):
-            tube(grid, path, values, 10)
+        goals = points[generator.choice(len(points), 260)]
+        radius = generator.uniform(9.5, 13.0)
+        count = 16 + int(14 * (1 - patient.visceral))
+        for path in _loops(goals, generator, radius, count):
+            loop = tube(grid, path, reach=10)
+            apart = 0.8 - 0.5 * np.abs(values - loop)  # loops that touch keep a wall between them
+            values = np.maximum(np.minimum(values, loop), apart)
     values = values + waves((z, y, x), generator, (14, 40), 1.3, 12)
     values = np.maximum(values, room + 1)
     gas = waves((z, y, x), generator, (50, 120), 12.0, 8) + 17
@@ -94,7 +84,7 @@ def _loops(
     for _ in range(count):
         here = left.pop(int(generator.integers(len(left))))
         rows = [goals[here]]
-        for _ in range(11):
+        for _ in range(6):
             gaps = np.linalg.norm(goals[left] - rows[-1], axis=1)
             gaps = np.abs(gaps - 38) + 0.4 * np.abs(goals[left][:, 0] - rows[-1][0])
             rows.append(goals[left.pop(int(np.argmin(gaps)))])
@@ -146,6 +136,6 @@ def make_mesentery(patient: Patient, torso: Torso) -> Field:
                          generator.uniform(-105, 105)])  # fmt: skip
         way = goal - root
         middle = root + way * 0.5 + generator.normal(0, 14, 3)
-        rows = [(*(root + way * 0.12), 2.4), (*middle, 1.7), (*goal, 1.0)]
+        rows = [(*(root + way * 0.25), 1.9), (*middle, 1.5), (*goal, 1.0)]
         tube(grid, smooth_path(rows, 9), values, 4)
     return Field(grid, np.maximum(values, torso.cavity.onto(grid) + 4).astype(np.float32))

@@ -79,7 +79,7 @@ def _heart(
     centre = (142 + rest, -70, 22)
     heart = ellipsoid(bend, centre, (52 * size, 42 * size, 60 * size), turn)
     atrium = ellipsoid(bend, (142 + rest, -62, -18), (38 * size, 30, 26))
-    base = ellipsoid(bend, (190 + rest, -58, 4), (34, 30, 32))
+    base = ellipsoid(bend, (172 + rest, -58, 4), (24, 28, 32))
     heart = smooth_minimum(smooth_minimum(heart, atrium, 14), base, 14)
     floor = 5.0 - torso.diaphragm.onto(grid)
     heart = smooth_maximum(heart, floor, 12)
@@ -90,26 +90,45 @@ def _heart(
     right = ellipsoid(bend, (136 + rest, -94, 4), (32, 14, 36), rotation(about_z=-30))
     atria = ellipsoid(bend, (146 + rest, -60, -18), (30, 22, 18))
     back = ellipsoid(bend, (164 + rest, -38, 12), (22, 13, 26))
-    great = ellipsoid(bend, (205 + rest, -62, 2), (36, 20, 24))
-    chambers = np.minimum.reduce([left, right, atria, back, great])
+    chambers = np.minimum.reduce([left, right, atria, back])
     chambers = smooth_maximum(chambers, heart + 4, 4)
     return tuple(v.astype(np.float32) for v in (pericardium, heart, chambers))
 
 
 def _lung_vessels(generator: np.random.Generator, lungs: np.ndarray, grid: Grid) -> Field:
     """Vessels that fan out from the hila, finer towards the pleura."""
-    values = np.full(grid.shape, FAR, np.float32)
+    fine = Grid.around(grid.origin, grid.end, 2.2)
+    values = np.full(fine.shape, FAR, np.float32)
     inside = np.argwhere(lungs < -5)
     if len(inside):
         points = inside * np.array(grid.step) + np.array(grid.origin)
-        for goal in points[generator.choice(len(points), 190)]:
+        for goal in points[generator.choice(len(points), 240)]:
             side = 1 if goal[2] > 0 else -1
             root = np.array([178, -28, side * 40]) + generator.normal(0, 7, 3)
             way = goal - root
             middle = root + way * 0.55 + generator.normal(0, 6, 3)
-            rows = [(*root, 4.2), (*middle, 2.2), (*goal, 1.0)]
-            tube(grid, smooth_path(rows, 12), values, 3)
-    return Field(grid, np.maximum(values, lungs + 1.0))
+            rows = [(*root, 4.6), (*middle, 2.8), (*goal, 1.7)]
+            tube(fine, smooth_path(rows, 12), values, 3)
+    return Field(fine, np.maximum(values, Field(grid, lungs).onto(fine) + 1.0))
+
+
+def make_great_vessels(patient: Patient) -> tuple[Field, Field, Field]:
+    """Above the heart: the ascending aorta with the arch, the pulmonary arteries, the upper cava."""
+    generator = patient.stream("great vessels")
+    wide = generator.normal(1.0, 0.07)
+    aorta = [(160, -62, 4, 14), (200, -70, -10, 16), (240, -60, -8, 15.5), (262, -36, 8, 14),
+             (258, -12, 23, 12.5)]  # fmt: skip
+    trunk = [(168, -88, 16, 13), (198, -78, 22, 14.5), (214, -52, 26, 12.5), (212, -30, 44, 9)]
+    right = [(210, -58, 20, 10.5), (203, -42, -4, 11), (200, -34, -34, 9)]
+    cava = [(150, -56, -26, 11), (200, -50, -28, 9.5), (268, -44, -28, 9)]
+    scaled = [
+        smooth_path(np.array(rows) * [1, 1, 1, wide], 7) for rows in (aorta, trunk, right, cava)
+    ]
+    return (
+        tube_field(scaled[:1], 3.0, 8),
+        tube_field(scaled[1:3], 3.0, 8),
+        tube_field(scaled[3:], 3.0, 8),
+    )
 
 
 def _airways() -> Field:

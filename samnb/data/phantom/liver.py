@@ -43,15 +43,15 @@ def make_liver(patient: Patient, torso: Torso, occupied: Field) -> Field:
     xs = x + shift
     ys = y + waves((z, y, x), generator, (70, 190), 4.5, 10)
     zs = z + waves((z, y, x), generator, (80, 200), 5.0, 10)
-    tip = generator.normal(-38, 17) - 28 * (generator.random() < 0.12)  # Riedel's lobe in some
+    tip = generator.normal(-50, 16) - 28 * (generator.random() < 0.12)  # Riedel's lobe in some
     reach = generator.normal(52, 20)  # how far the left lobe crosses the midline
     thick = generator.normal(1, 0.12)
 
-    rise = generator.normal(0.62, 0.07)
+    rise = generator.normal(0.55, 0.07)
     floor = tip + rise * np.maximum(xs + 118, -10) + 0.30 * (ys + 70)
     floor = floor - 0.10 * np.maximum(-ys - 80, 0)
     right = (floor - zs) / np.sqrt(1 + rise**2 + 0.09)
-    inner = generator.normal(-2, 5)  # medial border of the right lobe at the back
+    inner = generator.normal(4, 5)  # medial border of the right lobe at the back
     medial = (xs - inner + 0.42 * (ys + 45)) * 0.92
     right = smooth_maximum(right, medial, 26)
 
@@ -68,23 +68,23 @@ def make_liver(patient: Patient, torso: Torso, occupied: Field) -> Field:
         cut = (-xs - 62) if side else (xs + 22 + 0.3 * ys)
         shape = smooth_maximum(shape, cut, 14)
 
-    shape = smooth_maximum(shape, torso.cavity.onto(grid) + 3.0, 10)
-    shape = smooth_maximum(shape, torso.diaphragm.onto(grid) + 3.5, 8)
-    shape = np.maximum(shape, -_fissures(patient, (zs, ys, xs)))
+    shape = smooth_maximum(shape, torso.cavity.onto(grid) + 0.8 + 1.8 * patient.visceral, 5)
+    shape = smooth_maximum(shape, torso.diaphragm.onto(grid) + 1.2, 5)
+    shape = np.maximum(shape, -_fissures(patient, grid, (zs, ys, xs)))
     shape = smooth_maximum(shape, 2.0 - occupied.onto(grid), 7)
     return largest_piece(Field(grid, shape.astype(np.float32)))
 
 
-def _fissures(patient: Patient, axes: tuple[np.ndarray, ...]) -> np.ndarray:
+def _fissures(patient: Patient, grid: Grid, axes: tuple[np.ndarray, ...]) -> np.ndarray:
     """Clefts of fat: for the ligamentum teres from the front, for the venosum before the caudate."""
-    z, y, x = axes
     generator = patient.stream("fissures")
+    z, y, x = (axis + waves(grid.axes(), generator, (35, 80), 2.2) for axis in axes)
     place = generator.normal(6, 6)
     wide = generator.uniform(1.2, 4.0)
     sheet = np.abs(x - place - 0.25 * (y + 80)) - wide - 0.10 * np.maximum(-y - 75, 0)
     deep = generator.uniform(40, 62)
     teres = smooth_maximum(sheet, np.maximum(z - deep + 0.25 * (y + 70), y + 60), 6)
-    venosum = np.abs(y + 62 + 0.25 * (x + 10)) - 1.6
+    venosum = np.abs(y + 62 + 0.25 * (x + 10)) - 1.3 + 0.05 * np.abs(x + 4)
     venosum = np.maximum(venosum, np.maximum(np.abs(x + 4) - 20, np.abs(z - 62) - 26))
     porta = ellipsoid(axes, HILUM, (9, 8, 26), rotation(about_z=15))
     return smooth_minimum(np.minimum(teres, venosum), porta, 6)

@@ -22,6 +22,7 @@ class Structure:
     label: int | None = 0
     grain: float = 0.0
     fixed: bool = False  # does not turn with the patient: the table
+    sheet: float | None = None  # paint only within this many mm of the surface, on both sides
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,8 @@ class Painter:
             if source is None or 0 in shape or source.min() > 1.0:
                 continue
             distance = warp(source, matrix, shape)
+            if item.sheet is not None:
+                distance = np.abs(distance) - np.float32(item.sheet)
             _paint(hu[box], distance, item, grain[box], edge)
             if label is not None and item.label is not None:
                 label[box][distance < -item.layers[0][0]] = item.label

@@ -112,7 +112,7 @@ def make_ribs(patient: Patient, torso: Torso) -> tuple[Field, Field]:
                 cartilages.append(smooth_path(_cartilage(torso, path[-1], side, number), 7))
     for z in (155, 250):
         front = torso.wall_point(np.pi, z, 7)
-        for x in (-9, 0, 9):
+        for x in range(-14, 15, 4):
             ribs.append(np.array([(z, front[1], x, 5.5), (z + 95 * (z < 200), front[1], x, 5.5)]))
     return tube_field(ribs, 2.5, 8), tube_field(cartilages, 3.0, 8)
 
@@ -139,7 +139,7 @@ def make_pelvis(patient: Patient) -> Field:
         socket = (-232, 2, side * 88 * wide, 8)
         crest = smooth_path(
             [(-150, 62, 44, 6), (-118, 52, 66, 5), (-98, 18, 104, 5), (-112, -22, 126, 5),
-             (-145, -50, 124, 6)], 8,
+             (-145, -50, 124, 6)], 5,
         )  # fmt: skip
         for z, y, x, radius in crest:
             x = side * x * wide

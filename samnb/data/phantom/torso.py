@@ -17,17 +17,17 @@ BOTTOM, TOP = -350.0, 270.0
 # Outer surface of the muscles: height, half width, half depth, y of the axis (mm).
 FASCIA = np.array(
     [
-        (-360, 168, 96, -22),
-        (-300, 168, 100, -20),
-        (-240, 162, 102, -18),
-        (-180, 150, 95, -24),
-        (-110, 139, 90, -32),
-        (-50, 136, 92, -36),
-        (20, 143, 99, -38),
-        (80, 150, 106, -38),
-        (140, 154, 110, -36),
-        (200, 152, 106, -30),
-        (280, 150, 92, -18),
+        (-360, 166, 100, -22),
+        (-300, 166, 106, -20),
+        (-240, 160, 108, -18),
+        (-180, 149, 102, -25),
+        (-110, 139, 98, -34),
+        (-50, 137, 101, -38),
+        (20, 143, 108, -40),
+        (80, 149, 115, -40),
+        (140, 153, 119, -38),
+        (200, 151, 114, -32),
+        (280, 150, 99, -20),
     ],
     float,
 )
@@ -78,9 +78,9 @@ def wall(angle: np.ndarray, z: np.ndarray) -> np.ndarray:
     """Thickness (mm) between the cavity and the outer surface of the muscles."""
     side = np.abs(angle)
     front = np.pi - side  # 0 at the front midline
-    rectus = 12 * np.sqrt(np.clip(1 - ((front - 0.33) / 0.31) ** 2, 0, 1))
-    flank = 17 * _step(front, 0.68, 0.95)
-    belly = 1.8 + np.maximum(rectus, flank) + 5 * _bump(angle, 0.5, 0.4)
+    rectus = 11 * np.sqrt(np.clip(1 - ((front - 0.30) / 0.31) ** 2, 0, 1))
+    flank = 17 * _step(front, 0.5, 0.95)
+    belly = 3.0 + np.maximum(rectus, flank) + 5 * _bump(angle, 0.5, 0.4)
     chest = 13 + 9 * _bump(angle, 0.75, 0.5) + 3 * _bump(angle, 1.7, 0.4)
     chest = chest + 8 * _step(z, 130, 220) * _bump(angle, 2.5, 0.35)
     share = _step(z + 38 * _step(side, 2.7, 1.2), 20, 62)

@@ -31,7 +31,7 @@ class Kidney:
     pelvis: Field
 
 
-def make_muscles(patient: Patient) -> Field:
+def make_muscles(patient: Patient, torso: Torso) -> Field:
     """Psoas, quadratus lumborum, erector spinae, iliacus and the gluteal muscles' bulk."""
     generator = patient.stream("muscles")
     bulk = generator.normal(1.0, 0.1) * (0.93 if patient.female else 1.03)
@@ -54,14 +54,17 @@ def make_muscles(patient: Patient) -> Field:
     psoas = column([(-340, -20, 100, 12, 15), (-262, -50, 84, 15, 16), (-200, -32, 66, 19, 19),
                     (-145, 6, 50, 22, 20), (-108, 8, 44, 20, 17), (-60, 9, 36, 16, 12),
                     (0, 10, 29, 9, 7), (34, 10, 26, 4, 3)])  # fmt: skip
-    erector = column([(-215, 28, 15, 6, 10), (-160, 47, 26, 16, 21), (-108, 50, 33, 21, 27),
-                      (-40, 48, 35, 21, 29), (50, 42, 34, 17, 27), (150, 38, 32, 14, 22),
-                      (265, 38, 30, 13, 20)])  # fmt: skip
+    erector = column([(-215, 28, 15, 6, 10), (-160, 46, 25, 14, 20), (-108, 49, 32, 18, 27),
+                      (-40, 48, 35, 18, 31), (50, 41, 34, 15, 29), (150, 36, 32, 12, 24),
+                      (265, 36, 30, 12, 21)])  # fmt: skip
     quadratus = column([(-120, 22, 74, 8, 17), (-60, 22, 66, 8, 18), (10, 24, 54, 6, 14),
                         (30, 26, 46, 3, 8)])  # fmt: skip
     iliacus = column([(-262, -40, 96, 9, 14), (-190, -22, 92, 13, 20), (-130, 10, 92, 12, 22),
                       (-100, 20, 92, 4, 10)])  # fmt: skip
-    values = np.minimum(np.minimum(psoas, erector), np.minimum(quadratus, iliacus))
+    crus = column([(-40, -16, 11, 4, 4), (0, -19, 13, 6, 5), (40, -22, 15, 8, 5),
+                   (75, -26, 17, 8, 5)])  # fmt: skip
+    values = np.minimum.reduce([psoas, erector, quadratus, iliacus, crus])
+    values = np.maximum(values, torso.fascia.onto(grid) + 1.5)
     return Field(grid, (values + waves((z, y, x), generator, (40, 120), 1.2)).astype(np.float32))
 
 
@@ -72,14 +75,14 @@ def make_spleen(patient: Patient, torso: Torso, occupied: Field) -> Field:
     grid = Grid.around((-80, -110, 15), (140, 80, 165), 3.0)
     axes = grid.axes()
     bend = [axis + waves(axes, generator, (60, 150), 4.0) for axis in axes]
-    centre = np.array([52, 12, 108]) + generator.normal(0, 6, 3) + [-14 * (size > 1.2), 0, 0]
+    centre = np.array([55, 8, 102]) + generator.normal(0, 6, 3) + [-14 * (size > 1.2), 0, 0]
     turn = rotation(about_x=generator.normal(-24, 8), about_z=generator.normal(0, 6))
-    body = ellipsoid(bend, tuple(centre), (57 * size, 45 * size, 37 * size), turn)
-    hollow = centre + [generator.normal(4, 6), -22, -50 * size]
+    body = ellipsoid(bend, tuple(centre), (62 * size, 52 * size, 42 * size), turn)
+    hollow = centre + [generator.normal(4, 6), -24, -55 * size]
     hollow = ellipsoid(bend, tuple(hollow), (62 * size, 38 * size, 38 * size), turn)
     values = smooth_maximum(body, -hollow, 9)
-    values = smooth_maximum(values, torso.cavity.onto(grid) + 3.5, 8)
-    values = smooth_maximum(values, torso.diaphragm.onto(grid) + 4.0, 8)
+    values = smooth_maximum(values, torso.cavity.onto(grid) + 1.5, 6)
+    values = smooth_maximum(values, torso.diaphragm.onto(grid) + 2.0, 6)
     values = smooth_maximum(values, 3.0 - occupied.onto(grid), 6)
     return Field(grid, values.astype(np.float32))
 
@@ -90,20 +93,20 @@ def make_kidney(patient: Patient, side: int, torso: Torso, muscles: Field) -> Ki
     size = generator.normal(1.0, 0.07)
     out = 62 + 7 * patient.visceral + generator.normal(0, 3)
     height = (2 if side > 0 else -16) + generator.normal(0, 8)
-    centre = np.array([height, 14 + generator.normal(0, 3), side * out])
+    centre = np.array([height, 4 + generator.normal(0, 3), side * out])
     grid = Grid.around(centre - [76, 46, 48], centre + [76, 46, 48], 2.5)
     axes = grid.axes()
     bend = [axis + waves(axes, generator, (35, 90), 1.4) for axis in axes]
     turn = rotation(about_x=generator.normal(-8, 4), about_y=side * generator.normal(-14, 4))
-    turn = rotation(about_z=side * generator.normal(35, 8)) @ turn
-    outline = ellipsoid(bend, tuple(centre), (55 * size, 25 * size, 29 * size), turn)
+    turn = rotation(about_z=-side * generator.normal(38, 8)) @ turn
+    outline = ellipsoid(bend, tuple(centre), (57 * size, 27 * size, 32 * size), turn)
     # Towards the middle: where the sinus opens.
     inward = turn @ np.array([0, 0, -side], float)
     mouth = centre + inward * 24 * size
     sinus = ellipsoid(bend, tuple(mouth), (21 * size, 8.5 * size, 21 * size), turn)
     outline = smooth_maximum(outline, -ellipsoid(
         bend, tuple(centre + inward * 33 * size), (20, 11, 13), turn), 8)  # fmt: skip
-    outline = np.maximum(outline, torso.cavity.onto(grid) + 7)
+    outline = np.maximum(outline, torso.cavity.onto(grid) + 4)
     outline = np.maximum(outline, 3.0 - muscles.onto(grid))
     pyramids = waves(axes, generator, (17, 24), 3.4, 10)
     medulla = np.maximum(outline + 7.5 + pyramids, -sinus - 1)
@@ -139,12 +142,12 @@ def make_stomach(patient: Patient, torso: Torso, occupied: Field) -> Field:
 def make_pancreas(patient: Patient, occupied: Field) -> Field:
     """Head in the duodenal loop, body over the spine, tail to the spleen; lobulated."""
     generator = patient.stream("pancreas")
-    plump = generator.normal(1.0, 0.12) * (1 - 0.003 * max(patient.age - 50, 0))
+    plump = generator.normal(1.12, 0.12) * (1 - 0.003 * max(patient.age - 50, 0))
     shift = generator.normal(0, 5, 3)
     rows = np.array(
         [
-            (-30, -42, -28, 9), (-14, -48, -32, 13), (0, -57, -18, 11), (8, -66, 0, 8.5),
-            (16, -62, 24, 9.5), (26, -46, 48, 10), (38, -24, 72, 9), (44, -8, 84, 6),
+            (-34, -46, -30, 11), (-14, -54, -30, 17), (2, -66, -16, 14), (10, -72, 2, 11),
+            (18, -68, 26, 12.5), (28, -50, 50, 13), (40, -26, 74, 12), (46, -8, 86, 8),
         ],
         float,
     )  # fmt: skip
@@ -222,21 +225,21 @@ def make_adrenals(patient: Patient) -> Field:
     rows = []
     for x, y, side in ((-34, -6, -1), (36, -10, 1)):
         z = 34 + generator.normal(0, 4)
-        rows.append(np.array([(z + 8, y - 8, x, 2.2), (z, y + 2, x, 2.4)]))
-        rows.append(np.array([(z, y + 2, x, 2.4), (z - 12, y + 15, x + side * 9, 1.6)]))
-        rows.append(np.array([(z, y + 2, x, 2.4), (z - 12, y + 16, x - side * 3, 1.6)]))
+        rows.append(np.array([(z + 8, y - 8, x, 2.8), (z, y + 2, x, 3.0)]))
+        rows.append(np.array([(z, y + 2, x, 3.0), (z - 12, y + 15, x + side * 9, 2.2)]))
+        rows.append(np.array([(z, y + 2, x, 3.0), (z - 12, y + 16, x - side * 3, 2.2)]))
     return tube_field(rows, 2.0, 6)
 
 
 def make_bladder(patient: Patient) -> tuple[Field, Field]:
     """The bladder, and the uterus or prostate behind and below it."""
     generator = patient.stream("bladder")
-    full = generator.uniform(0.6, 1.2)
+    full = generator.uniform(0.75, 1.35)
     grid = Grid.around((-335, -115, -70), (-170, 45, 70), 3.5)
     axes = grid.axes()
     bend = [axis + waves(axes, generator, (60, 120), 2.5) for axis in axes]
-    centre = (-268 + 22 * full, -50, generator.normal(0, 3))
-    bladder = ellipsoid(bend, centre, (32 * full, 30 * full, 42 * full))
+    centre = (-262 + 18 * full, -50, generator.normal(0, 3))
+    bladder = ellipsoid(bend, centre, (34 * full, 34 * full, 46 * full))
     if patient.female:
         other = ellipsoid(bend, (-232, -8, generator.normal(0, 8)), (26, 19, 28))
     else:
