@@ -51,17 +51,17 @@ FAULTS = "faults.json"
 class SliceSet:
     """Slices of a cohort. `index` has one row per slice, numbered as the arrays are.
 
-    Its columns: patient; slice (canonical, from the feet up); plane (the same in the scan's own
-    count); label (1: target present, 0: absent, -1: not known); mask_pixels on the model grid and
-    native_mask_pixels on the scan's; spacing_z, spacing_row, spacing_column of the model grid and
-    native_row, native_column of the scan, mm; source (the image file).
+    Its columns: patient; scan; slice (canonical, from the feet up); plane (the same in the scan's
+    own count); label (1: target present, 0: absent, -1: not known); mask_pixels on the model grid
+    and native_mask_pixels on the scan's; spacing_z, spacing_row, spacing_column of the model grid
+    and native_row, native_column of the scan, mm; source (the image file).
     """
 
     folder: Path
     images: np.memmap  # (N, side, side) uint16
     masks: np.memmap  # (N, side, side) uint8
     index: pd.DataFrame
-    scans: dict[str, dict[str, Any]]  # by patient, see scans.json
+    scans: dict[str, dict[str, Any]]  # by scan, see scans.json
 
     def __len__(self) -> int:
         return len(self.index)
@@ -86,9 +86,9 @@ class SliceSet:
         """Row numbers of all slices of these patients."""
         return np.flatnonzero(self.index["patient"].isin(list(patients)))
 
-    def geometry(self, patient: str) -> geo.Geometry:
-        """What `geometry.restore_mask` needs to put masks back on the patient's own scan."""
-        return geo.from_record(self.scans[patient])
+    def geometry(self, scan: str) -> geo.Geometry:
+        """What `geometry.restore_mask` needs to put masks back on the scan's own grid."""
+        return geo.from_record(self.scans[scan])
 
 
 def prepare(
@@ -126,7 +126,9 @@ def prepare(
 
 def load(folder: Path) -> SliceSet:
     """Open a finished cache; nothing is read into memory but its index."""
-    index = pd.read_csv(folder / "index.csv", dtype={"patient": str, "source": str})
+    index = pd.read_csv(
+        folder / "index.csv", dtype=dict.fromkeys(("patient", "scan", "source"), str)
+    )
     return SliceSet(
         folder,
         np.load(folder / "images.npy", mmap_mode="r"),
@@ -142,8 +144,11 @@ def scan_key(scan: ScanFiles, settings: SliceSettings, labelled: bool = True) ->
     Files count by name, size and time of change. Their contents are not read, so a cohort of a
     hundred gigabytes is known again in milliseconds.
     """
-    source = [scan.patient, _fingerprint(scan.image), _fingerprint(scan.label), scan.label_values]
-    return _hash([FORMAT, asdict(settings), labelled, source])
+    reading = asdict(scan) | {
+        "image": _fingerprint(scan.image),
+        "label": _fingerprint(scan.label),
+    }
+    return _hash([FORMAT, asdict(settings), labelled, reading])
 
 
 def _hash(value: Any) -> str:
@@ -169,8 +174,8 @@ def _fingerprint(path: Path | None) -> list[tuple[str, int, int]]:
 def _check_scans(scans: Sequence[ScanFiles]) -> None:
     if not scans:
         raise SamnbError("There are no scans to slice.", "check the folder with samnb data check.")
-    patients = [scan.patient for scan in scans]
-    twice = sorted({patient for patient in patients if patients.count(patient) > 1})
+    names = [scan.scan for scan in scans]
+    twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise SamnbError(
             f"Several scans are named {', '.join(twice[:5])}.", "give every scan its own name."
@@ -222,7 +227,7 @@ def join_parts(parts: Sequence[Path], folder: Path) -> None:
     tables = [read_part_tables(part) for part in parts]
     index = pd.concat([_index_rows(*table) for table in tables], ignore_index=True)
     index.to_csv(folder / "index.csv", index=False)
-    write_json(folder / "scans.json", {record["patient"]: record for _, record in tables})
+    write_json(folder / "scans.json", {record["scan"]: record for _, record in tables})
     side = tables[0][1]["side"]
     with (folder / "images.npy").open("wb") as images, (folder / "masks.npy").open("wb") as masks:
         # Written piece by piece, not through a memory map: its pages would count as ours.
@@ -241,6 +246,7 @@ def _index_rows(columns: dict[str, list[int]], record: dict[str, Any]) -> pd.Dat
     geometry = geo.from_record(record)
     rows = pd.DataFrame(columns)
     rows.insert(0, "patient", record["patient"])
+    rows.insert(1, "scan", record["scan"])
     names = ("spacing_z", "spacing_row", "spacing_column")
     for name, millimetres in zip(names, geometry.model_spacing, strict=True):
         rows[name] = millimetres

@@ -94,6 +94,7 @@ def slice_scan(files: ScanFiles, settings: SliceSettings, labelled: bool) -> Sca
     }
     record = {
         "patient": files.patient,
+        "scan": files.scan,
         "image": _source(files.image),
         "label": _source(files.label) if known else None,
         "window": window,

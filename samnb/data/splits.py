@@ -6,7 +6,6 @@ added later moves nobody else.
 """
 
 import hashlib
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from samnb.data.scan import natural_key
 from samnb.errors import DataError, LeakError, SamnbError
 from samnb.files import atomic_path
 from samnb.profiles import SplitSettings
@@ -48,12 +48,6 @@ class LabelledSubset:
 
     rows: np.ndarray  # (count,) int, in the order of the draw
     patients: tuple[str, ...]
-
-
-def natural_key(name: str) -> list[tuple[bool, int | str]]:
-    """Sort key by which `volume-2` comes before `volume-10`."""
-    pieces = re.split(r"(\d+)", name)
-    return [(True, int(each)) if each.isdigit() else (False, each) for each in pieces if each]
 
 
 def hash_order(names: Iterable[str], seed: int) -> list[str]:
@@ -111,7 +105,7 @@ def labelled_subsets(
     slices, and of how many patients, the paper does not say; here the draw is a plain one.
     """
     positive = index[index["patient"].isin(list(patients)) & (index["label"] == 1)]
-    names = positive["patient"] + "/" + positive["slice"].astype(str)
+    names = positive["scan"] + "/" + positive["slice"].astype(str)
     rows = dict(zip(names, positive.index, strict=True))
     if len(rows) < max(counts):
         raise SamnbError(
@@ -156,7 +150,7 @@ def write_labelled(path: Path, index: pd.DataFrame, subset: LabelledSubset) -> N
 
     The column `patients` counts the different patients down to that row.
     """
-    table = index.loc[subset.rows, ["patient", "slice"]].reset_index(drop=True)
+    table = index.loc[subset.rows, ["patient", "scan", "slice"]].reset_index(drop=True)
     table.insert(0, "labelled", np.arange(1, len(table) + 1))
     table["patients"] = (~table["patient"].duplicated()).cumsum()
     _write_table(path, table)
@@ -166,17 +160,13 @@ def read_labelled(
     path: Path, index: pd.DataFrame, counts: Sequence[int]
 ) -> dict[int, LabelledSubset]:
     """Find the listed slices in the index table; one that is missing or empty is an error."""
-    table = _read_table(path, ["patient", "slice"])
+    table = _read_table(path, ["scan", "slice"])
     positive = index[index["label"] == 1]
     rows = dict(
-        zip(zip(positive["patient"], positive["slice"], strict=True), positive.index, strict=True)
+        zip(zip(positive["scan"], positive["slice"], strict=True), positive.index, strict=True)
     )
-    listed = list(zip(table["patient"], table["slice"].astype(int), strict=True))[: max(counts)]
-    lost = [
-        f"slice {number} of {patient}"
-        for patient, number in listed
-        if (patient, number) not in rows
-    ]
+    listed = list(zip(table["scan"], table["slice"].astype(int), strict=True))[: max(counts)]
+    lost = [f"slice {number} of {scan}" for scan, number in listed if (scan, number) not in rows]
     if lost or len(listed) < max(counts):
         raise DataError(
             path,

@@ -1,0 +1,442 @@
+"""Slices and their cache: values, the way back, kill and resume, reuse, bad scans, full disks."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from PIL import Image
+
+from samnb.data import build, slices
+from samnb.data.geometry import geometry_of, restore_mask, to_canonical
+from samnb.data.readers import list_scans, open_scan
+from samnb.data.slices import prepare
+from samnb.data.slicing import UNKNOWN, middle_slices
+from samnb.errors import DataError, SamnbError
+from samnb.profiles import SliceSettings
+
+SETTINGS = SliceSettings(side=32)
+# Axis order and directions of the file, and spacing along them.
+STORED = {
+    0: (np.diag([-0.8, -0.8, 2.5, 1]), (64, 64, 40)),
+    1: (np.diag([0.8, 0.8, -2.5, 1]), (64, 64, 40)),
+    2: (np.array([[0, 0, -0.8, 0], [2.5, 0, 0, 0], [0, 5, 0, 0], [0, 0, 0, 1.0]]), (24, 40, 72)),
+}
+
+
+def body(shape, affine) -> tuple[np.ndarray, np.ndarray]:
+    """HU and label of a crude patient whose liver is right and in front, whatever the axes.
+
+    World coordinates are taken from the centre of the scan and scaled to -1..1.
+    """
+    voxels = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1)
+    world = voxels @ affine[:3, :3].T
+    world = world - world.mean(axis=(0, 1, 2))
+    right, front, up = np.moveaxis(world / np.abs(world).max(axis=(0, 1, 2)), -1, 0)
+    image = np.where(right**2 + front**2 < 0.8, 20, -1000)
+    liver = ((right - 0.35) / 0.45) ** 2 + ((front - 0.2) / 0.4) ** 2 + (up / 0.6) ** 2 < 1
+    image[liver] = 110
+    label = liver.astype(np.uint8)
+    label[liver & (up > 0.1) & (right > 0.5)] = 2
+    return image.astype(np.int16), label
+
+
+def write_scan(folder: Path, number: int, stored: int = 0, dtype=np.int16) -> None:
+    affine, shape = STORED[stored]
+    image, label = body(shape, affine)
+    image = image + np.random.default_rng(number).integers(-9, 10, shape, dtype=np.int16)
+    nib.Nifti1Image(image.astype(dtype), affine).to_filename(folder / f"volume-{number}.nii")
+    nib.Nifti1Image(label, affine).to_filename(folder / f"segmentation-{number}.nii")
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    place = tmp_path / "lits"
+    place.mkdir()
+    for number in range(3):
+        write_scan(place, number, stored=number)
+    return place
+
+
+def scans_of(folder: Path):
+    return list_scans("lits", folder, "liver")
+
+
+def run(folder: Path, root: Path, settings=SETTINGS, **options):
+    return prepare(scans_of(folder), settings, root, workers=1, progress=False, **options)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_middle_slices_follow_the_papers_rule():
+    assert middle_slices(101, 0.3) == range(35, 65)
+    assert middle_slices(10, 0.3) == range(4, 5)
+    assert len(middle_slices(400, 0.3)) == 119
+    assert len(middle_slices(3, 0.3)) == 0
+    assert middle_slices(7, 1) == range(7)
+    assert middle_slices(1, 0.3) == range(1)
+
+
+def test_slices_hold_the_windowed_scan_in_one_orientation(folder, tmp_path):
+    found, faults = run(folder, tmp_path / "cache")
+    assert faults == []
+    assert found.images.shape == found.masks.shape == (len(found.index), 32, 32)
+    assert isinstance(found.images, np.memmap)
+    images, masks = found.load(range(len(found.index)))
+    assert images.dtype == np.float32
+    assert images.shape == (len(found.index), 1, 32, 32)
+    assert images.min() == 0
+    assert images.max() <= 1
+    assert found.patients == ["volume-0", "volume-1", "volume-2"]
+    for patient in found.patients:
+        rows = found.rows_of([patient])
+        liver = masks[rows] > 0
+        # 110 HU in the window from -160 to 240 HU; its tumour is liver as well.
+        assert images[rows, 0][liver].mean() == pytest.approx(270 / 400, abs=0.02)
+        _, down, across = np.nonzero(liver)
+        assert across.mean() < 14
+        assert down.mean() < 15
+
+
+def test_index_tells_where_every_slice_comes_from(folder, tmp_path):
+    found, _ = run(folder, tmp_path / "cache")
+    index = found.index
+    counts = {"volume-0": 40, "volume-1": 40, "volume-2": 40}
+    for scan, count in counts.items():
+        rows = index[index["scan"] == scan]
+        assert list(rows["slice"]) == list(middle_slices(count, 0.3))
+    assert list(index["label"]) == [int(mask.any()) for mask in found.masks]
+    assert list(index["mask_pixels"]) == [int(mask.sum()) for mask in found.masks]
+    assert (index["native_mask_pixels"] > index["mask_pixels"]).all()
+    assert index.loc[0, "source"] == "lits/volume-0.nii"
+    first = index.groupby("scan").first()
+    assert list(first["spacing_z"]) == [2.5, 2.5, 5.0]
+    assert list(first["native_row"]) == [0.8, 0.8, 2.5]
+    assert list(first["spacing_row"]) == pytest.approx([1.6, 1.6, 60 / 32])
+    # Stored head first: the middle slices are counted from the feet, the planes as stored.
+    turned = index[index["scan"] == "volume-1"]
+    assert list(turned["plane"]) == [39 - z for z in turned["slice"]]
+    scans = json.loads((found.folder / "scans.json").read_text())
+    assert scans["volume-2"]["window"] == [-160, 240]
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_masks_go_back_to_the_scan(folder, tmp_path, number):
+    settings = SliceSettings(side=128)
+    found, _ = run(folder, tmp_path / "cache", settings)
+    name = f"volume-{number}"
+    rows = found.rows_of([name])
+    geometry = found.geometry(name)
+    chosen = list(found.index.loc[rows, "slice"])
+    restored = restore_mask(found.load(rows)[1], chosen, geometry)
+    scan = open_scan(scans_of(folder)[number])
+    truth = scan.mask(0, slice(None))
+    assert restored.shape == truth.shape == scan.shape
+    here, there = (to_canonical(array, geometry)[chosen] for array in (restored, truth))
+    dice = 2 * np.count_nonzero(here & there) / (here.sum() + there.sum())
+    assert dice > 0.97
+    assert np.count_nonzero(restored) == np.count_nonzero(here)
+
+
+def test_without_a_window_each_scan_runs_from_its_own_minimum_to_maximum(folder, tmp_path):
+    settings = replace(SETTINGS, window_width=None, window_center=None, side=64)
+    found, _ = run(folder, tmp_path / "cache", settings)
+    for patient in ("volume-0", "volume-1"):  # as large as the grid, so nothing is averaged
+        images, _ = found.load(found.rows_of([patient]))
+        assert images.min() == 0
+        assert images.max() == 1
+    low, high = found.scans["volume-0"]["window"]
+    assert -1010 < low < -1000 < 110 < high < 120
+
+
+def test_unlabelled_scans_are_taken_when_asked_for(folder, tmp_path):
+    for path in folder.glob("segmentation-*"):
+        path.unlink()
+    with pytest.raises(SamnbError, match="no segmentation"):
+        run(folder, tmp_path / "cache")
+    found, faults = run(folder, tmp_path / "cache", labelled=False)
+    assert faults == []
+    assert set(found.index["label"]) == {UNKNOWN}
+    assert not found.masks.any()
+
+
+def test_pictures_keep_their_place(tmp_path):
+    picture = np.zeros((20, 40), np.uint8)
+    picture[2:8, 4:12] = 200
+    for name, array in (("images", picture), ("masks", (picture > 0).astype(np.uint8) * 255)):
+        (tmp_path / name).mkdir()
+        Image.fromarray(array).save(tmp_path / name / "a.png")
+    (tmp_path / "cohort.yaml").write_text("patient: '.*'\n")
+    settings = SliceSettings(side=40, window_width=None, window_center=None)
+    scans = list_scans("folder", tmp_path, "any")
+    found, faults = prepare(scans, settings, tmp_path / "cache", 1, progress=False)
+    assert faults == []
+    images, masks = found.load([0])
+    expected = np.zeros((40, 40), bool)
+    expected[12:18, 4:12] = True
+    np.testing.assert_array_equal(images[0, 0] == 1, expected)
+    np.testing.assert_array_equal(masks[0] == 1, expected)
+
+
+def test_workers_give_the_same_bytes(folder, tmp_path):
+    one, _ = run(folder, tmp_path / "one")
+    two, _ = prepare(scans_of(folder), SETTINGS, tmp_path / "two", workers=2, progress=False)
+    assert contents(one.folder) == contents(two.folder)
+
+
+def test_a_finished_cache_is_reused_and_leaves_no_parts(folder, tmp_path, monkeypatch):
+    first, _ = run(folder, tmp_path / "cache")
+    assert not list((tmp_path / "cache" / "parts").iterdir())
+
+    def refuse(*arguments):
+        raise AssertionError("built again")
+
+    monkeypatch.setattr(slices, "build_parts", refuse)
+    again, _ = run(folder, tmp_path / "cache")
+    assert again.folder == first.folder
+    np.testing.assert_array_equal(again.images, first.images)
+    moved = folder.rename(folder.with_name("elsewhere"))  # the same files in another place
+    assert run(moved, tmp_path / "cache")[0].folder == first.folder
+
+
+def test_other_sources_or_settings_are_another_cache(folder, tmp_path):
+    first = run(folder, tmp_path / "cache")[0].folder
+    for changed in (
+        replace(SETTINGS, side=16),
+        replace(SETTINGS, middle=0.5),
+        replace(SETTINGS, window_center=50.0),
+    ):
+        assert run(folder, tmp_path / "cache", changed)[0].folder != first
+    write_scan(folder, 1, stored=0)
+    assert run(folder, tmp_path / "cache")[0].folder != first
+
+
+KILLED = """
+import json, sys
+from pathlib import Path
+from samnb.data import build
+from samnb.data.readers import list_scans
+from samnb.data.slices import prepare
+from samnb.profiles import SliceSettings
+
+done = 0
+original = build.build_part
+def build_part(job):
+    global done
+    if done == 2:
+        print("two are done", flush=True)
+        sys.stdin.read()  # until the end comes
+    done += 1
+    return original(job)
+build.build_part = build_part
+folder, root, settings = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
+prepare(list_scans("lits", folder, "liver"), SliceSettings(**settings), root, 1, False)
+"""
+
+
+def test_a_killed_build_continues_where_it_was(folder, tmp_path, monkeypatch):
+    root = tmp_path / "cache"
+    arguments = [sys.executable, "-c", KILLED, folder, root, json.dumps(asdict(SETTINGS))]
+    with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"two are done\n"
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    parts = {path: path.stat().st_mtime_ns for path in (root / "parts").glob("*.part")}
+    assert len(parts) == 2
+    assert [path.name for path in root.iterdir() if path.is_dir()] == ["parts"]
+
+    sliced = []
+    original = build.slice_scan
+
+    def slice_scan(files, *rest):
+        assert all(path.stat().st_mtime_ns == made for path, made in parts.items())
+        sliced.append(files.scan)
+        return original(files, *rest)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(build, "slice_scan", slice_scan)
+        resumed, faults = run(folder, root)
+    assert faults == []
+    assert sliced == ["volume-2"]
+    undisturbed, _ = run(folder, tmp_path / "other")
+    assert contents(resumed.folder) == contents(undisturbed.folder)
+
+
+def test_workers_end_with_a_killed_parent(folder, tmp_path):
+    for number in range(3, 12):
+        write_scan(folder, number)
+    code = KILLED.replace("root, 1, False", "root, 2, False").replace("done == 2", "done < 0")
+    guarded = tmp_path / "build_slices.py"
+    head, tail = code.split("folder, root, settings", 1)
+    tail = "\n    ".join(("folder, root, settings" + tail).strip().splitlines())
+    guarded.write_text(f"{head}\nif __name__ == '__main__':\n    {tail}\n")
+    root = tmp_path / "cache"
+    process = subprocess.Popen(
+        [sys.executable, guarded, folder, root, json.dumps(asdict(SETTINGS))],
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while not list(root.glob("parts/*.part")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert list(root.glob("parts/*.part"))
+    while _group_lives(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not _group_lives(process.pid)
+    found, faults = run(folder, root)
+    assert faults == []
+    assert len(found.patients) == 12
+
+
+def _group_lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_bad_scans_cost_only_themselves(folder, tmp_path):
+    for number in range(3, 9):
+        write_scan(folder, number)
+    whole = (folder / "volume-3.nii").read_bytes()
+    (folder / "volume-3.nii").write_bytes(whole[: len(whole) // 2])
+    write_scan(folder, 4, stored=2)
+    (folder / "segmentation-4.nii").write_bytes((folder / "segmentation-5.nii").read_bytes())
+    (folder / "segmentation-6.nii").unlink()
+    affine, shape = STORED[0]
+    image, label = body(shape, affine)
+    label[30, 30, 20] = 7
+    nib.Nifti1Image(label, affine).to_filename(folder / "segmentation-7.nii")
+    broken = image.astype(np.float32)
+    broken[10, 10, 20] = np.nan
+    nib.Nifti1Image(broken, affine).to_filename(folder / "volume-8.nii")
+    write_scan(folder, 9)
+    for name in ("volume-9.nii", "segmentation-9.nii"):
+        thin = nib.load(folder / name).slicer[:, :, :3]
+        nib.Nifti1Image(np.asarray(thin.dataobj), thin.affine).to_filename(folder / name)
+
+    found, faults = run(folder, tmp_path / "cache")
+    assert found.patients == ["volume-0", "volume-1", "volume-2", "volume-5"]
+    named = {fault.file.name: fault for fault in faults}
+    assert sorted(named) == [
+        "segmentation-4.nii",
+        "segmentation-6.nii",
+        "segmentation-7.nii",
+        "volume-3.nii",
+        "volume-8.nii",
+        "volume-9.nii",
+    ]
+    assert all(fault.remedy for fault in faults)
+    assert "none of its 3 slices" in named["volume-9.nii"].fault
+    assert "NaN" in named["volume-8.nii"].fault
+
+
+def test_a_mended_scan_is_the_only_one_sliced_again(folder, tmp_path, monkeypatch):
+    partner = folder / "segmentation-1.nii"
+    kept = partner.rename(tmp_path / "kept.nii")
+    first, faults = run(folder, tmp_path / "cache")
+    assert len(faults) == 1
+    again, same = run(folder, tmp_path / "cache")
+    assert again.folder == first.folder
+    assert str(same[0]) == str(faults[0])
+    kept.rename(partner)
+    sliced = []
+    original = build.slice_scan
+    monkeypatch.setattr(
+        build, "slice_scan", lambda *given: sliced.append(given[0].scan) or original(*given)
+    )
+    mended, faults = run(folder, tmp_path / "cache")
+    assert faults == []
+    assert sliced == ["volume-1"]
+    assert mended.patients == ["volume-0", "volume-1", "volume-2"]
+
+
+def test_no_good_scan_at_all_is_an_error(folder, tmp_path):
+    with pytest.raises(SamnbError, match="There are no scans"):
+        prepare([], SETTINGS, tmp_path)
+    for path in folder.glob("volume-*"):
+        path.write_bytes(b"not a scan")
+    with pytest.raises(SamnbError, match=r"None of the 3 scans can be used.*volume-0"):
+        run(folder, tmp_path / "cache")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        replace(SETTINGS, window_width=0.0),
+        replace(SETTINGS, window_center=None),
+        replace(SETTINGS, middle=0.0),
+        replace(SETTINGS, side=0),
+    ],
+)
+def test_impossible_settings_are_refused(folder, tmp_path, settings):
+    with pytest.raises(SamnbError, match="Remedy"):
+        run(folder, tmp_path / "cache", settings)
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_with_a_remedy(folder, tmp_path):
+    (tmp_path / "cache").write_text("a file stands here")
+    with pytest.raises(SamnbError, match=r"Cannot write.*cache.*SAMNB_DATA"):
+        run(folder, tmp_path / "cache")
+
+
+def test_a_full_disk_is_an_error_and_the_finished_parts_stay(folder, tmp_path, monkeypatch):
+    original = build.write_part
+    written = []
+
+    def write_part(path, part):
+        if written:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        original(path, part)
+        written.append(path)
+
+    monkeypatch.setattr(build, "write_part", write_part)
+    with pytest.raises(SamnbError, match=r"No space left on device.*free some space") as caught:
+        run(folder, tmp_path / "cache")
+    assert not isinstance(caught.value, DataError)  # no fault of the scan
+    assert written[0].exists()
+    monkeypatch.setattr(build, "write_part", original)
+    assert run(folder, tmp_path / "cache")[1] == []
+
+
+def test_a_full_disk_while_joining_leaves_no_half_cache(folder, tmp_path, monkeypatch):
+    def full(*arguments, **options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(slices, "write_array_header_1_0", full)
+        with pytest.raises(SamnbError, match="No space left"):
+            run(folder, tmp_path / "cache")
+    found, faults = run(folder, tmp_path / "cache")
+    assert faults == []
+    assert len(found.patients) == 3
+    assert not list((tmp_path / "cache").glob("*.building"))
+
+
+def test_a_dead_worker_is_a_readable_error(folder, tmp_path, monkeypatch):
+    class Dying(build.ProcessPoolExecutor):
+        def submit(self, function, *given):
+            return super().submit(os._exit, 1)
+
+    monkeypatch.setattr(build, "ProcessPoolExecutor", Dying)
+    with pytest.raises(SamnbError, match=r"worker process died.*fewer workers"):
+        prepare(scans_of(folder), SETTINGS, tmp_path / "cache", workers=2, progress=False)
+
+
+def test_geometry_in_the_cache_is_the_scans_own(folder, tmp_path):
+    found, _ = run(folder, tmp_path / "cache")
+    for files in scans_of(folder):
+        scan = open_scan(files)
+        assert found.geometry(files.scan) == geometry_of(scan.shape, scan.affine, 32)
