@@ -9,7 +9,7 @@ class SamnbError(Exception):
     def __init__(self, what: str, remedy: str = ""):
         self.what = what
         self.remedy = remedy
-        super().__init__(f"{what} Remedy: {remedy}" if remedy else what)
+        super().__init__(f"{what.rstrip('.')}. Remedy: {remedy}" if remedy else what)
 
     def __reduce__(self):
         # The default would call __init__ with the joined text when a worker process sends it home.
