@@ -126,9 +126,10 @@ def _pairs(folder: Path, items: dict[str, Path], rules: FolderRules) -> tuple[Pa
         labels = _matching(items, label)
         images = _matching(items, image)
         if labels and images.keys() & labels.keys():
-            return {
-                key: path for key, path in images.items() if path not in labels.values()
-            }, labels
+            return _without(images, labels), labels
+    if stray := [stem for stem in items if stem.startswith(("masks/", "labels/"))]:
+        remedy = "give image and mask equal names, or tie them by patterns in cohort.yaml."
+        raise DataError(folder, f"{stray[0]} and {len(stray) - 1} more match no image", remedy)
     for image in UNLABELLED:
         if images := _matching(items, image):
             return images, {}
@@ -158,8 +159,8 @@ def _matching(items: dict[str, Path], pattern: str) -> Pairing:
 def _meaning(folder: Path, target: str, rules: FolderRules) -> dict:
     """Fields of `ScanFiles` that say which label values are the target.
 
-    A target is a name in `targets`, a number or several (1,2), "any" for every value above 0, or any
-    other name if the masks know only one value besides 0.
+    A target is a name in `targets`, a number or several (1,2), "any" for every value above 0, or
+    any other name if the masks know only one value besides 0.
     """
     wanted = target.strip().lower()
     named = {name.lower(): number for name, number in rules.targets.items()}
