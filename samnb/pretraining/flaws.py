@@ -10,15 +10,13 @@ from samnb.pretraining.draws import between, chance, log_between, white_noise
 from samnb.pretraining.textures import smooth_noise
 
 
-def warp_field(
-    rng: np.random.Generator, grain: np.random.Generator, side: int
-) -> tuple[np.ndarray, np.ndarray]:
+def warp_field(rng: np.random.Generator, side: int) -> tuple[np.ndarray, np.ndarray]:
     """Smooth displacements: for every pixel the column and the row to look at, float32."""
     cell = between(rng, 0.12, 0.4) * side
     reach = np.float32(between(rng, 0.04, 0.2) * cell)
     places = np.arange(side, dtype=np.float32)
-    columns = places + reach * smooth_noise(grain, side, side, cell)
-    rows = places[:, None] + reach * smooth_noise(grain, side, side, cell)
+    columns = places + reach * smooth_noise(rng, side, side, cell)
+    rows = places[:, None] + reach * smooth_noise(rng, side, side, cell)
     return columns, rows
 
 
@@ -49,13 +47,11 @@ def _blurred(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
     return picture
 
 
-def _shaded(
-    rng: np.random.Generator, grain: np.random.Generator, picture: np.ndarray
-) -> np.ndarray:
+def _shaded(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
     """A slow change of brightness over the picture, and a bent response curve."""
     side = picture.shape[0]
     if chance(rng, 0.4):
-        field = smooth_noise(grain, side, side, between(rng, 0.4, 0.9) * side)
+        field = smooth_noise(rng, side, side, between(rng, 0.4, 0.9) * side)
         picture = picture * (1 + field * np.float32(between(rng, 0.03, 0.16)))
     if chance(rng, 0.4):
         gamma = log_between(rng, 0.55, 1.8)
@@ -63,13 +59,11 @@ def _shaded(
     return picture
 
 
-def _noisy(
-    rng: np.random.Generator, grain: np.random.Generator, picture: np.ndarray, noise: float
-) -> np.ndarray:
+def _noisy(rng: np.random.Generator, picture: np.ndarray, noise: float) -> np.ndarray:
     """Fine, correlated or signal-dependent noise; `noise` is its spread in grey levels."""
     side = picture.shape[0]
     if chance(rng, 0.75):
-        fine = white_noise(grain, side, side)
+        fine = white_noise(rng, side, side)
         if chance(rng, 0.35):
             fine = cv2.GaussianBlur(fine, (0, 0), between(rng, 0.5, 1.4)) * np.float32(1.8)
         if chance(rng, 0.2):
@@ -77,7 +71,7 @@ def _noisy(
         picture = picture + fine * np.float32(noise)
     if chance(rng, 0.25):
         cell = between(rng, 2, 9) * side / 128
-        picture = picture + smooth_noise(grain, side, side, cell) * np.float32(noise * 0.5)
+        picture = picture + smooth_noise(rng, side, side, cell) * np.float32(noise * 0.5)
     return picture
 
 
@@ -95,9 +89,7 @@ def _ranged(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
     return picture
 
 
-def photograph(
-    rng: np.random.Generator, grain: np.random.Generator, picture: np.ndarray, noise: float
-) -> np.ndarray:
+def photograph(rng: np.random.Generator, picture: np.ndarray, noise: float) -> np.ndarray:
     """The picture with random flaws, (side, side) uint8; `noise` is the noise's spread.
 
     The noise is in the grey levels of the picture that is given, and grows as the picture is
@@ -105,7 +97,7 @@ def photograph(
     """
     picture, gain = _exposed(rng, picture)
     picture = _blurred(rng, picture)
-    picture = _shaded(rng, grain, picture)
-    picture = _noisy(rng, grain, picture, noise * gain)
+    picture = _shaded(rng, picture)
+    picture = _noisy(rng, picture, noise * gain)
     picture = _ranged(rng, picture)
     return np.clip(picture, 0, 255).astype(np.uint8)

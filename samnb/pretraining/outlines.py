@@ -40,9 +40,7 @@ def random_place(
     return Place(area, aspect, between(rng, 0, np.pi), x, y)
 
 
-def random_outline(
-    rng: np.random.Generator, grain: np.random.Generator, place: Place, side: int
-) -> np.ndarray:
+def random_outline(rng: np.random.Generator, place: Place, side: int) -> np.ndarray:
     """A shape of a random kind at this place, (side, side) uint8 of 0 and 1."""
     kind = rng.random()
     if kind < 0.64:
@@ -51,7 +49,7 @@ def random_outline(
         return _hollow(rng, place, side)
     if kind < 0.86:
         return _tube(rng, place, side)
-    return _blob(rng, grain, place, side)
+    return _blob(rng, place, side)
 
 
 # ---- closed curves: points (n, 2) around the origin, of any size -------------------------------
@@ -233,9 +231,7 @@ def pixel_centres(side: int) -> tuple[np.ndarray, np.ndarray]:
     return centres[:, None], centres[None, :]
 
 
-def _blob(
-    rng: np.random.Generator, grain: np.random.Generator, place: Place, side: int
-) -> np.ndarray:
+def _blob(rng: np.random.Generator, place: Place, side: int) -> np.ndarray:
     """A smooth noise field cut at a level, held together by a bump at the place."""
     rows, columns = pixel_centres(side)
     rows, columns = rows - np.float32(place.y), columns - np.float32(place.x)
@@ -245,19 +241,17 @@ def _blob(
     spread = np.float32(place.area / np.pi)
     field = 1 - (along * along / aspect + across * across * aspect) / spread
     cell = np.sqrt(place.area) * log_between(rng, 0.25, 0.8)
-    field += np.float32(between(rng, 0.3, 1.1)) * smooth_noise(grain, side, side, cell * side)
+    field += np.float32(between(rng, 0.3, 1.1)) * smooth_noise(rng, side, side, cell * side)
     return (field > 0).view(np.uint8)
 
 
-def warped_cells(
-    rng: np.random.Generator, grain: np.random.Generator, centres: np.ndarray, side: int
-) -> np.ndarray:
+def warped_cells(rng: np.random.Generator, centres: np.ndarray, side: int) -> np.ndarray:
     """Which of the centres (n, 2) x, y is nearest, by a warped measure; (side, side) uint8."""
     rows, columns = pixel_centres(side)
     if chance(rng, 0.7):
         bend, cell = np.float32(between(rng, 0.02, 0.09)), between(rng, 0.1, 0.35) * side
-        rows = rows + bend * smooth_noise(grain, side, side, cell)
-        columns = columns + bend * smooth_noise(grain, side, side, cell)
+        rows = rows + bend * smooth_noise(rng, side, side, cell)
+        columns = columns + bend * smooth_noise(rng, side, side, cell)
     aspect = np.float32(log_between(rng, 0.4, 2.5))
     nearest = np.full((side, side), np.inf, np.float32)
     cells = np.zeros((side, side), np.uint8)

@@ -16,9 +16,8 @@ MOST_REGIONS = 60
 class Scene:
     """A picture in the making, (side, side) float32, with its owner map and its objects."""
 
-    def __init__(self, rng: np.random.Generator, grain: np.random.Generator, side: int):
-        """`rng` decides what is drawn, `grain` fills pixels: so decisions outlive a new side."""
-        self.rng, self.grain, self.side = rng, grain, side
+    def __init__(self, rng: np.random.Generator, side: int):
+        self.rng, self.side = rng, side
         self.canvas = np.zeros((side, side), np.float32)
         self.owner = np.zeros((side, side), np.uint8)  # 0 is the background
         self.regions = 1
@@ -93,7 +92,7 @@ class Scene:
             surface = surface + slope(self.rng, height, width) * np.float32(steep)
         if chance(self.rng, 0.5):
             strength = self.contrast * self.roughness * log_between(self.rng, 0.1, 0.8)
-            texture = random_texture(self.rng, self.grain, height, width, self.side)
+            texture = random_texture(self.rng, height, width, self.side)
             surface = surface + texture * np.float32(strength)
         return surface
 

@@ -41,12 +41,12 @@ class ShapeImage:
 def draw_shapes(seed: int, index: int, side: int = 128, max_masks: int = 8) -> ShapeImage:
     """Picture number `index` of the stream `seed`: always the same for the same arguments.
 
-    1 to `max_masks` masks, each of at least 0.4 % of the pixels. At another side the picture is
-    much the same, only coarser or finer.
+    1 to `max_masks` masks, each of at least 0.4 % of the pixels. Sizes and scales
+    are shares of the side, so that pictures of any side are alike, though not the same.
     """
-    rng, grain = np.random.default_rng((seed, index)), np.random.default_rng((seed, index, 1))
+    rng = np.random.default_rng((seed, index))
     while True:
-        scene = Scene(rng, grain, side)
+        scene = Scene(rng, side)
         _background(scene)
         pick(rng, _COMPOSITIONS)(scene)
         if chance(rng, 0.25):
@@ -55,17 +55,18 @@ def draw_shapes(seed: int, index: int, side: int = 128, max_masks: int = 8) -> S
         if chosen:
             break
     noise = scene.contrast * between(rng, 0, 0.6) ** 2 + between(rng, 0, 2)
-    image = photograph(rng, grain, scene.canvas, noise)
+    image = photograph(rng, scene.canvas, noise)
     return ShapeImage(image, np.stack([scene.object_mask(number) for number in chosen]))
 
 
 def _choose(scene: Scene, most: int) -> list[int]:
     """Objects to ask for: large enough to see, all different, of sizes as different as may be."""
-    areas = np.bincount(scene.owner.ravel(), minlength=256) / scene.owner.size
+    counts = cv2.calcHist([scene.owner], [0], None, [256], [0, 256]).ravel()
+    areas = (counts / scene.owner.size).tolist()
     seen: dict[tuple[int, ...], tuple[float, int]] = {}
     for number, regions in enumerate(scene.objects):
         visible = tuple(region for region in regions if areas[region] > 0)
-        area = float(areas[list(visible)].sum())
+        area = sum(areas[region] for region in visible)
         if SMALLEST_SHARE <= area <= LARGEST_SHARE:
             seen[visible] = area, number
     by_size = [number for _, number in sorted(seen.values())]
@@ -77,7 +78,7 @@ def _choose(scene: Scene, most: int) -> list[int]:
 
 def _warp(scene: Scene) -> None:
     """Bend the picture and its regions alike, as if on rubber."""
-    columns, rows = warp_field(scene.rng, scene.grain, scene.side)
+    columns, rows = warp_field(scene.rng, scene.side)
     edge = cv2.BORDER_REPLICATE
     scene.canvas = cv2.remap(scene.canvas, columns, rows, cv2.INTER_LINEAR, borderMode=edge)
     scene.owner = cv2.remap(scene.owner, columns, rows, cv2.INTER_NEAREST, borderMode=edge)
@@ -92,14 +93,12 @@ def _background(scene: Scene) -> None:
     scene.paint(everywhere, 0 if chance(rng, 0.2) else between(rng, 10, 240), [])
 
 
-def _random_pixel(scene: Scene, inside: np.ndarray) -> tuple[float, float]:
-    """The place x, y of a pixel of the mask, in shares of the side."""
-    x, y, width, height = cv2.boundingRect(inside)
-    for _ in range(6):
-        column, row = x + scene.rng.random() * width, y + scene.rng.random() * height
-        if inside[int(row), int(column)]:
-            break
-    return column / scene.side, row / scene.side
+def _random_pixels(scene: Scene, inside: np.ndarray, number: int) -> list[tuple[float, float]]:
+    """The places x, y of so many pixels of the mask, in shares of the side."""
+    pixels = np.flatnonzero(inside)
+    chosen = pixels[(scene.rng.random(number) * len(pixels)).astype(int)].tolist()
+    side = scene.side
+    return [((pixel % side + 0.5) / side, (pixel // side + 0.5) / side) for pixel in chosen]
 
 
 def _object(
@@ -111,14 +110,15 @@ def _object(
 ) -> None:
     """Paint the mask as a new object and a part of the wholes, perhaps with parts of its own."""
     rng = scene.rng
-    if scene.full or np.count_nonzero(mask) < SMALLEST_SHARE * mask.size:
+    area = cv2.countNonZero(mask)
+    if scene.full or area < SMALLEST_SHARE * mask.size:
         return
     mine = [*wholes, scene.new_object()]
     scene.paint(mask, scene.level_beside(mask, contrast or scene.contrast), mine)
     if chance(rng, 0.1):
         level = scene.level_beside(mask, scene.contrast)
         scene.outline(mask, level, 1 + chance(rng, 0.4) * (scene.side >= 96))
-    if depth < 2 and np.count_nonzero(mask) > 0.03 * mask.size and chance(rng, 0.35):
+    if depth < 2 and area > 0.03 * mask.size and chance(rng, 0.35):
         _parts(scene, mask, mine, depth + 1)
 
 
@@ -144,34 +144,31 @@ def _shapes_inside(
     contrast: float | None = None,
 ) -> None:
     """Shapes with their centres in the mask, cut off where it ends."""
-    room = np.count_nonzero(inside) / inside.size
-    for _ in range(number):
-        area = max(room * log_between(scene.rng, 0.02, 0.5), 0.006)
-        place = random_place(scene.rng, area, _random_pixel(scene, inside))
-        mask = random_outline(scene.rng, scene.grain, place, scene.side) & inside
+    room = cv2.countNonZero(inside) / inside.size
+    for centre in _random_pixels(scene, inside, number):
+        area = max(room * log_between(scene.rng, 0.025, 0.6), 0.008)
+        place = random_place(scene.rng, area, centre)
+        mask = random_outline(scene.rng, place, scene.side) & inside
         _object(scene, mask, wholes, depth, contrast)
 
 
 def _core(scene: Scene, inside: np.ndarray, wholes: list[int], depth: int) -> None:
     """The mask less a rim of even width, which makes a shell of the rest; and again within."""
-    room = np.sqrt(np.count_nonzero(inside))
+    room, outer = np.sqrt(cv2.countNonZero(inside)), scene.regions - 1
     for _ in range(count_between(scene.rng, 1, 3)):
         rim = max(2, int(room * between(scene.rng, 0.04, 0.16)))
-        shell = scene.new_object() if chance(scene.rng, 0.5) else None
-        if shell is not None:  # the region painted last is what the core leaves visible
-            scene.objects[shell].append(scene.regions - 1)
-        # A frame of zeros makes the image's border an edge too.
-        framed = cv2.copyMakeBorder(inside, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
-        inside = cv2.erode(framed, np.ones((2 * rim + 1,) * 2, np.uint8))[1:-1, 1:-1]
-        inside = np.ascontiguousarray(inside)
+        if chance(scene.rng, 0.5):  # what the core leaves visible of the mask is an object too
+            scene.objects[scene.new_object()].append(outer)
+        inside = cv2.erode(inside, np.ones((2 * rim + 1,) * 2, np.uint8))
+        outer = scene.regions
         _object(scene, inside, wholes, depth)
 
 
 def _cells(scene: Scene, inside: np.ndarray, wholes: list[int], depth: int, number: int) -> None:
     """Divide the mask into adjacent cells, each an object; some neighbours make a whole too."""
     rng = scene.rng
-    centres = np.array([_random_pixel(scene, inside) for _ in range(number)])
-    cells = warped_cells(rng, scene.grain, centres, scene.side)
+    centres = np.array(_random_pixels(scene, inside, number))
+    cells = warped_cells(rng, centres, scene.side)
     middle = cv2.mean(scene.canvas, inside)[0]
     pair = scene.new_object() if number > 3 and chance(rng, 0.4) else None
     neighbours = np.argsort(((centres - centres[0]) ** 2).sum(axis=1))[: count_between(rng, 2, 3)]
@@ -187,14 +184,14 @@ def _cells(scene: Scene, inside: np.ndarray, wholes: list[int], depth: int, numb
             _parts(scene, mask, mine, depth + 1)
 
 
-def _group(scene: Scene, inside: np.ndarray | None, wholes: list[int]) -> None:
+def _group(scene: Scene, inside: np.ndarray, wholes: list[int]) -> None:
     """Copies of one shape in rows: an object each, where large enough, and one together."""
     rng = scene.rng
-    rows, columns = count_between(rng, 1, 5), count_between(rng, 2, 5)
+    rows, columns = count_between(rng, 1, 4), count_between(rng, 2, 4)
     gap, angle = between(rng, 0.08, 0.24), between(rng, 0, np.pi)
     curve, jitter = compact_curve(rng), between(rng, 0, 0.25)
     area, aspect = (gap * between(rng, 0.5, 0.85)) ** 2, between(rng, 1, 1.8)
-    x, y = (0.5, 0.5) if inside is None else _random_pixel(scene, inside)
+    x, y = _random_pixels(scene, inside, 1)[0]
     level, turn = None, between(rng, 0, np.pi)
     together = scene.new_object()
     for row in range(rows):
@@ -207,9 +204,7 @@ def _group(scene: Scene, inside: np.ndarray | None, wholes: list[int]) -> None:
                 x + right * np.cos(angle) - down * np.sin(angle) + jitter * gap * rng.random(),
                 y + right * np.sin(angle) + down * np.cos(angle) + jitter * gap * rng.random(),
             )
-            mask = fill(curve, place, scene.side)
-            if inside is not None:
-                mask &= inside
+            mask = fill(curve, place, scene.side) & inside
             if level is None and mask.any():
                 level = scene.level_beside(mask, scene.contrast)
             if level is not None and not scene.full:
@@ -222,11 +217,11 @@ def _group(scene: Scene, inside: np.ndarray | None, wholes: list[int]) -> None:
 def _scatter(scene: Scene, fewest: int = 2, most: int = 9) -> None:
     """Shapes anywhere, one over the other, mostly the large ones below."""
     rng = scene.rng
-    areas = [log_between(rng, 0.01, 0.5) for _ in range(count_between(rng, fewest, most))]
+    areas = [log_between(rng, 0.015, 0.7) for _ in range(count_between(rng, fewest, most))]
     if chance(rng, 0.7):
         areas.sort(reverse=True)
     for area in areas:
-        mask = random_outline(rng, scene.grain, random_place(rng, area), scene.side)
+        mask = random_outline(rng, random_place(rng, area), scene.side)
         _object(scene, mask, [])
 
 
@@ -251,13 +246,13 @@ def _container(scene: Scene) -> None:
     low = scene.contrast * between(rng, 0.4, 1)
     if chance(rng, 0.35):
         _cells(scene, inside, whole, 1, count_between(rng, 3, 9))
-    _shapes_inside(scene, inside, whole, 1, count_between(rng, 3, 12), low)
+    _shapes_inside(scene, inside, whole, 1, count_between(rng, 2, 10), low)
 
 
 def _partition(scene: Scene) -> None:
     """The whole picture divided into adjacent cells, with a few shapes on top."""
     everywhere = np.ones((scene.side, scene.side), np.uint8)
-    _cells(scene, everywhere, [], 0, count_between(scene.rng, 3, 14))
+    _cells(scene, everywhere, [], 0, count_between(scene.rng, 3, 11))
     _scatter(scene, 0, 4)
 
 
@@ -272,10 +267,7 @@ def _groups(scene: Scene) -> None:
     """A few shapes, and rows of equal ones."""
     _scatter(scene, 0, 4)
     for _ in range(count_between(scene.rng, 1, 2)):
-        x, y = between(scene.rng, 0.2, 0.8), between(scene.rng, 0.2, 0.8)
-        near = Place(0.9, 1, 0, x, y)
-        rectangle = np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1]])
-        _group(scene, fill(rectangle, near, scene.side), [])
+        _group(scene, np.ones((scene.side, scene.side), np.uint8), [])
 
 
 _COMPOSITIONS: tuple[Callable[[Scene], None], ...] = (

@@ -1,17 +1,19 @@
-"""Generic textures: smooth noise, grain, stripes, checks, dots and gradients, around zero."""
+"""Generic textures: smooth noise, speckle, stripes, checks, dots and gradients, around zero."""
 
 import cv2
 import numpy as np
 
 from samnb.pretraining.draws import between, chance, log_between, white_noise
 
+_STEPS = np.arange(2048, dtype=np.float32)
 
-def smooth_noise(grain: np.random.Generator, height: int, width: int, cell: float) -> np.ndarray:
+
+def smooth_noise(rng: np.random.Generator, height: int, width: int, cell: float) -> np.ndarray:
     """Noise of unit spread (height, width) float32 whose bumps are about `cell` pixels wide."""
     if cell < 1.3:
-        return white_noise(grain, height, width)
+        return white_noise(rng, height, width)
     rows, columns = int(height / cell) + 3, int(width / cell) + 3
-    coarse = white_noise(grain, rows, columns)
+    coarse = white_noise(rng, rows, columns)
     if cell >= 4:
         # Cubic steps keep the grid from showing; the last, long step may then be linear.
         coarse = cv2.resize(coarse, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
@@ -27,8 +29,8 @@ def _wave(rng: np.random.Generator, height: int, width: int, side: int) -> np.nd
     """Oriented stripes, (height, width) float32 from -1 to 1, a few pixels to half a side wide."""
     frequency = 2 * np.pi / (log_between(rng, 0.035, 0.4) * side)
     angle = between(rng, 0, np.pi)
-    rows = np.arange(height, dtype=np.float32)[:, None] * np.float32(frequency * np.sin(angle))
-    columns = np.arange(width, dtype=np.float32) * np.float32(frequency * np.cos(angle))
+    rows = _STEPS[:height, None] * np.float32(frequency * np.sin(angle))
+    columns = _STEPS[:width] * np.float32(frequency * np.cos(angle))
     return np.sin(rows + columns + np.float32(between(rng, 0, 6)))
 
 
@@ -36,8 +38,8 @@ def _lattice(rng: np.random.Generator, height: int, width: int, side: int) -> np
     """Checks, dots or a mesh: two crossed waves, cut at a level."""
     frequency = 2 * np.pi / (log_between(rng, 0.045, 0.3) * side)
     angle, squeeze = between(rng, 0, np.pi), between(rng, 0.6, 1.6)
-    rows = np.arange(height, dtype=np.float32)[:, None]
-    columns = np.arange(width, dtype=np.float32)
+    rows = _STEPS[:height, None]
+    columns = _STEPS[:width]
     cosine, sine = np.float32(frequency * np.cos(angle)), np.float32(frequency * np.sin(angle))
     product = np.sin(rows * sine + columns * cosine)
     product *= np.sin(np.float32(squeeze) * (rows * cosine - columns * sine))
@@ -47,8 +49,8 @@ def _lattice(rng: np.random.Generator, height: int, width: int, side: int) -> np
 
 def slope(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     """A straight or radial ramp (height, width) float32 from about -1 to 1."""
-    rows = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
-    columns = np.linspace(-1, 1, width, dtype=np.float32)
+    rows = _STEPS[:height, None] * np.float32(2 / height) - np.float32(1)
+    columns = _STEPS[:width] * np.float32(2 / width) - np.float32(1)
     if chance(rng, 0.4):
         rows = rows - np.float32(between(rng, -0.8, 0.8))
         columns = columns - np.float32(between(rng, -0.8, 0.8))
@@ -57,27 +59,25 @@ def slope(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     return rows * np.float32(np.sin(angle)) + columns * np.float32(np.cos(angle))
 
 
-def random_texture(
-    rng: np.random.Generator, grain: np.random.Generator, height: int, width: int, side: int
-) -> np.ndarray:
+def random_texture(rng: np.random.Generator, height: int, width: int, side: int) -> np.ndarray:
     """A texture (height, width) float32 around zero, of about unit spread.
 
     `side` is the image's side in pixels: scales are shares of it, so that a picture drawn at
-    another side looks the same. `grain` is drawn from as often as there are pixels, `rng` is not.
+    another side looks the same.
     """
     kind = rng.random()
     if kind < 0.5:
-        return smooth_noise(grain, height, width, log_between(rng, 0.008, 0.3) * side)
+        return smooth_noise(rng, height, width, log_between(rng, 0.008, 0.3) * side)
     if kind < 0.66:
-        coarse = smooth_noise(grain, height, width, log_between(rng, 0.06, 0.3) * side)
-        return coarse + smooth_noise(grain, height, width, log_between(rng, 0.01, 0.05) * side)
+        coarse = smooth_noise(rng, height, width, log_between(rng, 0.06, 0.3) * side)
+        return coarse + smooth_noise(rng, height, width, log_between(rng, 0.01, 0.05) * side)
     if kind < 0.78:
         wave = _wave(rng, height, width, side)
         return np.sign(wave) if chance(rng, 0.3) else wave
     if kind < 0.88:
         return _lattice(rng, height, width, side)
     if kind < 0.94:  # speckle: now and then a grain far brighter or darker than the rest
-        noise = smooth_noise(grain, height, width, log_between(rng, 0.008, 0.03) * side)
+        noise = smooth_noise(rng, height, width, log_between(rng, 0.008, 0.03) * side)
         return noise * noise * noise * np.float32(0.4)
-    warp = smooth_noise(grain, height, width, log_between(rng, 0.05, 0.2) * side)
+    warp = smooth_noise(rng, height, width, log_between(rng, 0.05, 0.2) * side)
     return np.sin(warp * np.float32(between(rng, 2, 6)))  # marble
