@@ -1,6 +1,5 @@
 """How well a SAM segments generic shapes it has never seen, by prompt."""
 
-import cv2
 import numpy as np
 import torch
 from segment_anything.modeling import Sam
@@ -9,8 +8,8 @@ from tqdm import trange
 
 from samnb.models.prompting import Masks, Prompts, decode
 from samnb.models.sam import encode
-from samnb.pretraining.clicks import box_of
 from samnb.pretraining.recipe import ShapeStream, iou
+from samnb.prompts import box_of, middle_click
 
 HELD_OUT = 987_654_321  # seed of the held-out stream; training uses other seeds
 CLICKS = 6  # the first click and five corrections
@@ -78,20 +77,12 @@ def _click(
 ) -> Prompts:
     """Add a click in the middle of the target, or of its largest error."""
     region = target if wrong is None else wrong
-    places = torch.tensor([_middle(item) for item in region.cpu().numpy()], device=target.device)
-    x, y = places.unbind(1)
+    places = middle_click(region)
+    x, y = places.long().unbind(1)
     label = target[torch.arange(len(target), device=target.device), y, x].long()[:, None]
-    points, labels = places[:, None].float(), label
+    points, labels = places[:, None], label
     if prompts.points is not None:
         points = torch.cat([prompts.points, points], dim=1)
         labels = torch.cat([prompts.labels, labels], dim=1)
     masks = None if logits is None else logits[:, None]
     return Prompts(prompts.image, points=points, labels=labels, masks=masks)
-
-
-def _middle(region: np.ndarray) -> tuple[int, int]:
-    """The pixel (x, y) of a bool region (H, W) farthest from its edge and the picture's."""
-    padded = np.pad(region.astype(np.uint8), 1)
-    depth = cv2.distanceTransform(padded, cv2.DIST_L2, 3)[1:-1, 1:-1]
-    y, x = np.unravel_index(int(depth.argmax()), depth.shape)
-    return int(x), int(y)

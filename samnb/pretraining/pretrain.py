@@ -32,8 +32,8 @@ class Phase:
 
 
 PHASES = (
-    Phase(64, steps=6000, images=16, objects=4, learning_rate=1e-3, warmup=500, final=0.3),
-    Phase(128, steps=3000, images=12, objects=4, learning_rate=6e-4, warmup=100),
+    Phase(64, steps=5000, images=16, objects=4, learning_rate=1e-3, warmup=500, final=0.3),
+    Phase(128, steps=2500, images=12, objects=4, learning_rate=6e-4, warmup=100),
 )
 
 

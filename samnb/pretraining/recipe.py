@@ -17,8 +17,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from samnb.models.prompting import PADDING, Masks, Prompts, decode
 from samnb.models.sam import encode
-from samnb.pretraining.clicks import box_of, jitter_boxes, random_click
 from samnb.pretraining.shapes import draw_shapes
+from samnb.prompts import box_of, jitter_boxes, random_click
 
 
 @dataclass(frozen=True)
