@@ -22,7 +22,7 @@ def warp_field(rng: np.random.Generator, side: int) -> tuple[np.ndarray, np.ndar
 
 def _exposed(rng: np.random.Generator, picture: np.ndarray) -> tuple[np.ndarray, float]:
     """Mostly: the picture stretched so that it fills much of the range; and the gain."""
-    if chance(rng, 0.3):
+    if chance(rng, 0.2):
         return picture, 1.0
     some = np.sort(picture[::4, ::4], axis=None)
     low, high = float(some[len(some) // 100]), float(some[-1 - len(some) // 100])
@@ -71,7 +71,7 @@ def _noisy(rng: np.random.Generator, picture: np.ndarray, noise: float) -> np.nd
         picture = picture + fine * np.float32(noise)
     if chance(rng, 0.25):
         cell = between(rng, 2, 9) * side / 128
-        picture = picture + smooth_noise(rng, side, side, cell) * np.float32(noise * 0.5)
+        picture = picture + smooth_noise(rng, side, side, cell) * np.float32(noise * 0.4)
     return picture
 
 

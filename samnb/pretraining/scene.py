@@ -91,7 +91,7 @@ class Scene:
             steep = self.contrast * between(self.rng, 0, 0.8)
             surface = surface + slope(self.rng, height, width) * np.float32(steep)
         if chance(self.rng, 0.5):
-            strength = self.contrast * self.roughness * log_between(self.rng, 0.1, 0.8)
+            strength = self.contrast * self.roughness * log_between(self.rng, 0.1, 0.65)
             texture = random_texture(self.rng, height, width, self.side)
             surface = surface + texture * np.float32(strength)
         return surface

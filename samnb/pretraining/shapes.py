@@ -7,7 +7,6 @@ trained on them learns what an edge, a surface, a part and a whole are, and no a
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -60,7 +59,7 @@ def draw_shapes(seed: int, index: int, side: int = 128, max_masks: int = 8) -> S
 
 
 def _choose(scene: Scene, most: int) -> list[int]:
-    """Objects to ask for: large enough to see, all different, of sizes as different as may be."""
+    """Objects to ask for: all different, none too small to see, in random order."""
     counts = cv2.calcHist([scene.owner], [0], None, [256], [0, 256]).ravel()
     areas = (counts / scene.owner.size).tolist()
     seen: dict[tuple[int, ...], tuple[float, int]] = {}
@@ -69,11 +68,9 @@ def _choose(scene: Scene, most: int) -> list[int]:
         area = sum(areas[region] for region in visible)
         if SMALLEST_SHARE <= area <= LARGEST_SHARE:
             seen[visible] = area, number
-    by_size = [number for _, number in sorted(seen.values())]
-    if len(by_size) <= most:
-        return by_size
-    edges = np.linspace(0, len(by_size), most + 1).astype(int).tolist()
-    return [pick(scene.rng, by_size[low:high]) for low, high in pairwise(edges)]
+    # Small objects are many: a larger one is likelier to be chosen, by the root of its area.
+    lots = [(scene.rng.random() ** area**-0.5, number) for area, number in seen.values()]
+    return [number for _, number in sorted(lots, reverse=True)[:most]]
 
 
 def _warp(scene: Scene) -> None:
