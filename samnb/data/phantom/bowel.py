@@ -27,8 +27,9 @@ def make_colon(patient: Patient, torso: Torso, occupied: Field) -> tuple[Field, 
     rows = np.array(
         [
             (-165, -40, -78, 22), (-130, -28, -92, 25), (-90, -12, -98, 23), (-55, -12, -98, 21),
-            (-28, -40, -92, 21), (-34, -78, -74, 20), (sag * 0.8, front, -36, 19), (sag, front, 0, 19),
-            (sag * 0.7, front, 38, 18), (-10, -86, 76, 17), (22, -48, 104, 17), (32, -12, 112, 16),
+            (-28, -40, -92, 21), (-34, -78, -74, 20), (sag * 0.8, front, -36, 19),
+            (sag, front, 0, 19), (sag * 0.7, front, 38, 18), (-10, -86, 76, 17), (22, -48, 104, 17),
+            (32, -12, 112, 16),
             (0, 8, 108, 14), (-50, 6, 104, 13), (-100, -4, 104, 13), (-150, -26, 96, 13),
             (-190, -34, 72, 14), (-205, -48, 40, 14), (-182, -56, 12, 14), (-190, -20, -6, 13),
             (-205, 8, 0, 15), (-240, 22, 2, 17), (-285, 24, 0, 17), (-330, 14, 0, 9),
@@ -51,12 +52,12 @@ def make_colon(patient: Patient, torso: Torso, occupied: Field) -> tuple[Field, 
 
 
 def make_small_bowel(patient: Patient, torso: Torso, occupied: Field) -> tuple[Field, Field]:
-    """Many loops: a path that wanders through the room the other organs leave in the lower belly."""
+    """Many loops: paths that wander through the room that other organs leave in the lower belly."""
     generator = patient.stream("small bowel")
     grid = Grid.around((-275, -160, -125), (15, 35, 130), 3.0)
     room = np.maximum(torso.cavity.onto(grid) + 5, 4 - occupied.onto(grid))
     z, y, x = grid.axes()
-    room = np.maximum(room, (y + 22) + 0 * x + 0.0 * z)  # behind lie muscles and kidneys
+    room = np.maximum(room, y + 22)  # behind lie muscles and kidneys
     room = np.maximum(room, z + 30 - 0.35 * x + 0.2 * (y + 60))
     inside = np.argwhere(room < -9)
     values = np.full(grid.shape, 40.0, np.float32)

@@ -38,9 +38,8 @@ def make_chest(patient: Patient, torso: Torso, occupied: Field) -> Chest:
     grid = Grid.around((5, -165, -165), (262, 95, 165), (3.5, 3.0, 3.0))
     axes = grid.axes()
     z, y, x = axes
-    lift = float(torso.diaphragm.grid.step[0]) * 0
     pericardium, heart, chambers = _heart(patient, generator, axes, torso, grid)
-    inside = np.maximum(torso.cavity.onto(grid) + 1.5, 2.5 - torso.diaphragm.onto(grid) + lift)
+    inside = np.maximum(torso.cavity.onto(grid) + 1.5, 2.5 - torso.diaphragm.onto(grid))
     bend = waves(axes, generator, (60, 140), 3.0)
     middle = np.abs(x - 4) - (26 + 10 * np.exp(-(((y + 30) / 40) ** 2))) + bend
     middle = np.where(y > 20, np.abs(x) - 14 + 0 * z, middle)
@@ -113,7 +112,7 @@ def _lung_vessels(generator: np.random.Generator, lungs: np.ndarray, grid: Grid)
 
 
 def make_great_vessels(patient: Patient) -> tuple[Field, Field, Field]:
-    """Above the heart: the ascending aorta with the arch, the pulmonary arteries, the upper cava."""
+    """Above the heart: ascending aorta with the arch, pulmonary arteries, the upper vena cava."""
     generator = patient.stream("great vessels")
     wide = generator.normal(1.0, 0.07)
     aorta = [(160, -62, 4, 14), (200, -70, -10, 16), (240, -60, -8, 15.5), (262, -36, 8, 14),

@@ -7,6 +7,7 @@ Arrays and points are in (z, y, x) order: z up, y to the back, x to the patient'
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -19,7 +20,7 @@ Point = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Grid:
-    """A regular grid: position of its first node and distance between nodes (mm), nodes per axis."""
+    """A regular grid: position of its first node and distance between nodes (mm), and its size."""
 
     origin: Point
     step: Point
@@ -87,7 +88,7 @@ class Field:
         return Field(self.grid, np.maximum(self.values, gap - other.onto(self.grid)))
 
     def keep_in(self, other: "Field", gap: float) -> "Field":
-        """This shape with everything outside `other`, or within `gap` mm of its edge, taken away."""
+        """This shape with all that is outside `other`, or within `gap` mm of its edge, cut off."""
         return Field(self.grid, np.maximum(self.values, gap + other.onto(self.grid)))
 
     def volume(self) -> float:
@@ -188,7 +189,7 @@ def tube(
         values = np.full(grid.shape, FAR, np.float32)
     origin, step = np.array(grid.origin), np.array(grid.step)
     axes = [axis.ravel() for axis in grid.axes()]
-    for start, stop in zip(path[:-1], path[1:], strict=True):
+    for start, stop in pairwise(path):
         margin = max(start[3], stop[3]) + reach
         low = np.minimum(start[:3], stop[:3]) - margin
         high = np.maximum(start[:3], stop[:3]) + margin

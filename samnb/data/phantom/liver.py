@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import label
 
 from samnb.data.phantom.anatomy import Patient
 from samnb.data.phantom.fields import (
@@ -25,7 +26,7 @@ CAVA_TOP = (98.0, -34.0, -22.0)
 
 @dataclass(frozen=True)
 class Tumour:
-    """One lesion: its field, the HU it adds to the liver's, and what its middle and rim look like."""
+    """One lesion: its field, the HU it adds to the liver's, what its middle and rim look like."""
 
     field: Field
     contrast: float
@@ -65,7 +66,7 @@ def make_liver(patient: Patient, torso: Torso, occupied: Field) -> Field:
     shape = smooth_minimum(shape, caudate, 8)
     if patient.resected:
         side = generator.random() < 0.5
-        cut = (-xs - 62) if side else (xs + 22 + 0.3 * ys)
+        cut = (-xs - 84 + 0.35 * ys) if side else (xs + 22 + 0.3 * ys)
         shape = smooth_maximum(shape, cut, 14)
 
     shape = smooth_maximum(shape, torso.cavity.onto(grid) + 0.8 + 1.8 * patient.visceral, 5)
@@ -76,7 +77,7 @@ def make_liver(patient: Patient, torso: Torso, occupied: Field) -> Field:
 
 
 def _fissures(patient: Patient, grid: Grid, axes: tuple[np.ndarray, ...]) -> np.ndarray:
-    """Clefts of fat: for the ligamentum teres from the front, for the venosum before the caudate."""
+    """Clefts of fat: for the ligamentum teres in front, for the venosum before the caudate."""
     generator = patient.stream("fissures")
     z, y, x = (axis + waves(grid.axes(), generator, (35, 80), 2.2) for axis in axes)
     place = generator.normal(6, 6)
@@ -92,8 +93,6 @@ def _fissures(patient: Patient, grid: Grid, axes: tuple[np.ndarray, ...]) -> np.
 
 def largest_piece(field: Field) -> Field:
     """The shape without islands that carving left over."""
-    from scipy.ndimage import label
-
     parts, count = label(field.values < 0)
     if count <= 1:
         return field

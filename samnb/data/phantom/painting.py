@@ -14,7 +14,7 @@ class Structure:
     """One shape and its layers, outermost first: each is (depth below the surface in mm, HU).
 
     `label` is the number in the label map of everything deeper than 0 mm (None: keep what is
-    there; 0: clear). `grain` is the strength (HU) of the tissue's own texture.
+    there; 0: clear); a layer of negative depth is a coat of fat outside the organ. `grain` is the strength (HU) of the tissue's own texture.
     """
 
     field: Field
@@ -27,7 +27,7 @@ class Structure:
 
 @dataclass(frozen=True)
 class Pose:
-    """How the standard body lies in the scanner: scale per axis (z, y, x), turn about z (degrees)."""
+    """How the standard body lies in the scanner: scale per axis (z, y, x), degrees about z."""
 
     scale: tuple[float, float, float]
     turn: float
@@ -60,21 +60,33 @@ class Painter:
         self, structures: Sequence[Structure], pose: Pose, frame: Frame, texture: np.ndarray
     ):
         self.pose, self.frame, self.texture = pose, frame, texture
-        self.placed = [(item, *self._place(item)) for item in structures]
+        self.placed = [(item, self._matrix(item)) for item in structures]
 
-    def _place(self, item: Structure) -> tuple[np.ndarray, tuple[slice, slice]]:
-        """Matrix from pixels to the structure's own grid, and the box of pixels it may touch."""
+    def _matrix(self, item: Structure) -> np.ndarray:
+        """2 × 3: from pixels (column, row) to nodes (column, row) of the structure's own grid."""
         grid, frame = item.field.grid, self.frame
         matrix = self.pose.matrix(frame.pixel, frame.corner, item.fixed)
         matrix = (matrix - np.array([[0, 0, grid.origin[2]], [0, 0, grid.origin[1]]])) / np.array(
             [[grid.step[2]], [grid.step[1]]]
         )
-        corners = np.array([[c, r] for c in (0, grid.shape[2] - 1) for r in (0, grid.shape[1] - 1)])
-        pixels = np.linalg.solve(matrix[:, :2], (corners - matrix[:, 2]).T)
-        low = np.clip(np.floor(pixels.min(axis=1)), 0, frame.shape[::-1]).astype(int)
-        high = np.clip(np.ceil(pixels.max(axis=1)) + 1, 0, frame.shape[::-1]).astype(int)
-        matrix[:, 2] += matrix[:, :2] @ low
-        return matrix, (slice(low[1], high[1]), slice(low[0], high[0]))
+        return matrix
+
+    def _box(
+        self, source: np.ndarray, matrix: np.ndarray, reach: float
+    ) -> tuple[slice, slice] | None:
+        """The pixels (rows, columns) where a plane of distances lies within `reach` mm."""
+        near = source < reach
+        columns, rows = np.flatnonzero(near.any(axis=0)), np.flatnonzero(near.any(axis=1))
+        if not len(columns):
+            return None
+        spans = [(c, r) for c in columns[[0, -1]] + [-1, 1] for r in rows[[0, -1]] + [-1, 1]]
+        pixels = np.linalg.solve(matrix[:, :2], (np.array(spans) - matrix[:, 2]).T)
+        limit = self.frame.shape[::-1]
+        low = np.clip(np.floor(pixels.min(axis=1)), 0, limit).astype(int)
+        high = np.clip(np.ceil(pixels.max(axis=1)) + 1, 0, limit).astype(int)
+        if np.any(high <= low):
+            return None
+        return slice(low[1], high[1]), slice(low[0], high[0])
 
     def plane(self, z: float, labels: bool) -> tuple[np.ndarray, np.ndarray | None]:
         """HU (float32) and, if wanted, labels (uint8) of the plane at scanner height z (mm)."""
@@ -82,17 +94,21 @@ class Painter:
         label = np.zeros(self.frame.shape, np.uint8) if labels else None
         grain = self._grain(z)
         edge = max(self.frame.pixel, 0.8) * 1.1
-        for item, matrix, box in self.placed:
-            shape = hu[box].shape
+        for item, matrix in self.placed:
             source = item.field.plane(z / self.pose.scale[0])
-            if source is None or 0 in shape or source.min() > 1.0:
+            if source is None:
                 continue
-            distance = warp(source, matrix, shape)
+            box = self._box(source, matrix, edge - item.layers[0][0] + (item.sheet or 0))
+            if box is None:
+                continue
+            shift = matrix[:, :2] @ np.array([box[1].start, box[0].start])
+            local = np.column_stack([matrix[:, :2], matrix[:, 2] + shift])
+            distance = warp(source, local, hu[box].shape)
             if item.sheet is not None:
                 distance = np.abs(distance) - np.float32(item.sheet)
             _paint(hu[box], distance, item, grain[box], edge)
             if label is not None and item.label is not None:
-                label[box][distance < -item.layers[0][0]] = item.label
+                label[box][distance < 0] = item.label
         return hu, label
 
     def _grain(self, z: float) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Bones: the spine with its discs and canal, ribs and costal cartilage, sternum, pelvis and hips."""
+"""Bones: the spine with its discs and canal, ribs with their cartilage, sternum, pelvis, hips."""
 
 from dataclasses import dataclass
 

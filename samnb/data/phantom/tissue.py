@@ -68,5 +68,5 @@ def mottle(patient: Patient, shape: tuple[int, int, int] = (48, 80, 80)) -> np.n
     frequency = np.sqrt(z * z + y * y + x * x)
     block *= np.exp(-((frequency / 0.16) ** 2)) / (0.03 + frequency)
     block[0, 0, 0] = 0
-    texture = np.fft.irfftn(block, shape)
+    texture = np.fft.irfftn(block, shape, axes=(0, 1, 2))
     return (texture / texture.std()).astype(np.float32)

@@ -32,6 +32,8 @@ FASCIA = np.array(
     float,
 )
 
+FASCIA_AT = PchipInterpolator(FASCIA[:, 0], FASCIA[:, 1:3])
+
 
 def _bump(angle: np.ndarray, centre: float, width: float) -> np.ndarray:
     """A bell around an angle (radians), symmetric to both sides of the body."""
@@ -63,8 +65,7 @@ class Torso:
 
 def fascia_radius(patient: Patient, angle: np.ndarray, z: np.ndarray) -> np.ndarray:
     """Radius (mm) of the outer muscle surface; the angle is 0 at the back, pi in front."""
-    width = PchipInterpolator(FASCIA[:, 0], FASCIA[:, 1])(z)
-    depth = PchipInterpolator(FASCIA[:, 0], FASCIA[:, 2])(z)
+    width, depth = np.moveaxis(FASCIA_AT(z), -1, 0)
     belly = np.exp(-(((z + 70) / 95) ** 2)) * patient.visceral
     depth = depth + (np.cos(angle) < 0) * (-np.cos(angle)) * (34 * belly - 8)
     width = width + 14 * belly

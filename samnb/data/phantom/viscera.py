@@ -38,7 +38,7 @@ def make_muscles(patient: Patient, torso: Torso) -> Field:
     bulk *= 1 - 0.004 * max(patient.age - 55, 0)
     grid = Grid.around((-345, -80, -150), (268, 75, 150), (5.0, 3.0, 3.0))
     z, y, x = grid.axes()
-    side = np.abs(x + 0.0 * generator.normal())
+    side = np.abs(x)
     back = spine_y(z).astype(np.float32)
 
     def column(knots: list, inside: np.ndarray | float = 0) -> np.ndarray:
@@ -78,7 +78,7 @@ def make_spleen(patient: Patient, torso: Torso, occupied: Field) -> Field:
     centre = np.array([55, 8, 102]) + generator.normal(0, 6, 3) + [-14 * (size > 1.2), 0, 0]
     turn = rotation(about_x=generator.normal(-24, 8), about_z=generator.normal(0, 6))
     body = ellipsoid(bend, tuple(centre), (62 * size, 52 * size, 42 * size), turn)
-    hollow = centre + [generator.normal(4, 6), -24, -55 * size]
+    hollow = centre + np.array([generator.normal(4, 6), -24, -55 * size])
     hollow = ellipsoid(bend, tuple(hollow), (62 * size, 38 * size, 38 * size), turn)
     values = smooth_maximum(body, -hollow, 9)
     values = smooth_maximum(values, torso.cavity.onto(grid) + 1.5, 6)
@@ -94,7 +94,8 @@ def make_kidney(patient: Patient, side: int, torso: Torso, muscles: Field) -> Ki
     out = 62 + 7 * patient.visceral + generator.normal(0, 3)
     height = (2 if side > 0 else -16) + generator.normal(0, 8)
     centre = np.array([height, 4 + generator.normal(0, 3), side * out])
-    grid = Grid.around(centre - [76, 46, 48], centre + [76, 46, 48], 2.5)
+    reach = np.array([76, 46, 48])
+    grid = Grid.around(centre - reach, centre + reach, 2.5)
     axes = grid.axes()
     bend = [axis + waves(axes, generator, (35, 90), 1.4) for axis in axes]
     turn = rotation(about_x=generator.normal(-8, 4), about_y=side * generator.normal(-14, 4))
@@ -207,14 +208,16 @@ def make_veins(patient: Patient) -> tuple[Field, Field]:
     rows = [smooth_path([(z, y, x, r * wide) for z, y, x, r in cava], 6)]
     for side in (-1, 1):
         rows.append(smooth_path(
-            [(-116, -34, -14 + side * 4, 7.5), (-155, -24, side * 20 - 4, 7), (-195, -16, side * 48, 6.5),
-             (-240, -50, side * 66, 6), (-350, -52, side * 76, 5.5)], 7))  # fmt: skip
+            [(-116, -34, -14 + side * 4, 7.5), (-155, -24, side * 20 - 4, 7),
+             (-195, -16, side * 48, 6.5), (-240, -50, side * 66, 6),
+             (-350, -52, side * 76, 5.5)], 7))  # fmt: skip
     rows.append(smooth_path([(-2, -30, -14, 4.5), (0, -46, 8, 4), (-4, -22, 40, 4)], 5))
     rows.append(smooth_path([(-14, -28, -24, 4.5), (-14, -8, -44, 4)], 5))
     portal = [
         smooth_path([(-110, -64, -16, 3), (-50, -64, -8, 5), (-8, -62, -6, 6), (14, -58, -20, 7),
                      (34, -52, -36, 6.5)], 5),
-        smooth_path([(-2, -60, -6, 5), (12, -54, 24, 4.6), (26, -38, 48, 4.2), (44, -6, 82, 3.6)], 5),
+        smooth_path([(-2, -60, -6, 5), (12, -54, 24, 4.6), (26, -38, 48, 4.2),
+                     (44, -6, 82, 3.6)], 5),
     ]  # fmt: skip
     return tube_field(rows, 2.5, 8), tube_field(portal, 2.2, 8)
 
