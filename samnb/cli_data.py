@@ -1,12 +1,174 @@
-"""`samnb data …`: stand-in until its parts are there."""
+"""`samnb data …`: phantoms, downloads, checks, and slices ready for training."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
 
 import typer
+
+from samnb.cli_options import CohortOption, ProfileOption, WorkersOption, worker_count
+from samnb.errors import SamnbError
+from samnb.profiles import Profile, load_profile
 
 app = typer.Typer(
     help="Phantoms, downloads, checks, and slices ready for training.", no_args_is_help=True
 )
 
+LayoutOption = Annotated[
+    str | None,
+    typer.Option(
+        "--layout", "-l", help="lits, totalsegmentator, decathlon or folder; else found out."
+    ),
+]
+TargetOption = Annotated[
+    str | None,
+    typer.Option("--target", "-t", help="What is to be segmented: an organ's name, or 'any'."),
+]
 
-@app.callback()
-def f():
-    pass
+
+@app.command()
+def phantom(
+    profile: ProfileOption = "pocket",
+    cohort: CohortOption = None,
+    workers: WorkersOption = None,
+) -> None:
+    """Write the phantom cohorts of a profile: made-up patients, in the real data sets' layout.
+
+    They come from the profile's seed alone: the same seed writes the same bytes. Patients that are
+    there already are kept, so a run that was stopped goes on where it was.
+
+    Example: [cyan]samnb data phantom --profile smoke[/cyan]
+    """
+    from samnb.data.phantom import write_cohort
+    from samnb.doctor import cohort_folder
+
+    chosen = load_profile(profile)
+    for name in cohort_names(chosen, cohort):
+        settings = chosen.data.cohorts[name].phantom
+        if settings is None:
+            raise SamnbError(
+                f"{name} has no phantoms in the profile {chosen.name}: it is real data.",
+                f"run `samnb data get {name}`, or choose --profile pocket.",
+            )
+        folder = cohort_folder(chosen, name)
+        write_cohort(
+            settings.kind,
+            folder,
+            settings.patients,
+            settings.side,
+            chosen.seed,
+            worker_count(workers),
+            _terminal(),
+        )
+        print(f"{name}: {settings.patients} phantoms in {folder}")
+
+
+@app.command()
+def check(
+    folder: Annotated[Path, typer.Argument(help="The folder the scans lie in.")],
+    layout: LayoutOption = None,
+    target: TargetOption = None,
+) -> None:
+    """Read a folder of scans wholly and explain every fault in it, with its remedy.
+
+    Finds truncated files, images and masks that do not fit each other, missing partners, values
+    that should not occur, the same scan twice. Changes nothing; exit code 1 if there are faults.
+
+    Example: [cyan]samnb data check ~/scans --target liver[/cyan]
+    """
+    from samnb.data.check import check_folder, detect_layout
+
+    found = layout or detect_layout(folder)
+    faults = check_folder(found, folder, target, progress=_terminal())
+    _report_faults(faults)
+    if faults:
+        raise typer.Exit(1)
+    print(f"{folder}: no fault found (layout {found}).")
+
+
+@app.command()
+def prepare(
+    profile: ProfileOption = "pocket",
+    cohort: CohortOption = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--folder", "-f", help="A folder of your own instead of the cohorts."),
+    ] = None,
+    layout: LayoutOption = None,
+    target: TargetOption = None,
+    workers: WorkersOption = None,
+) -> None:
+    """Cut scans into slices, ready for training: windowed, upright, on a square grid, cached.
+
+    Done once for each set of scans and settings; a run that was stopped goes on where it was. Bad
+    scans are listed and left out, the others are finished; exit code 1 says that some were bad.
+
+    Example: [cyan]samnb data prepare --profile smoke[/cyan]
+
+    Example: [cyan]samnb data prepare --folder ~/scans --target liver[/cyan]
+    """
+    chosen = load_profile(profile)
+    if folder is not None:
+        faults = _prepare_folder(chosen, folder, layout, target, worker_count(workers))
+    else:
+        faults = _prepare_cohorts(chosen, cohort, worker_count(workers))
+    _report_faults(faults)
+    if faults:
+        raise typer.Exit(1)
+
+
+def _prepare_cohorts(profile: Profile, cohort: list[str] | None, workers: int) -> list:
+    from samnb.data.cohort import prepare_cohort
+
+    faults = []
+    for name in cohort_names(profile, cohort):
+        slices, found = prepare_cohort(profile, name, workers, progress=_terminal())
+        _report_slices(name, slices)
+        faults += found
+    return faults
+
+
+def _prepare_folder(
+    profile: Profile, folder: Path, layout: str | None, target: str | None, workers: int
+) -> list:
+    from samnb.data.check import detect_layout
+    from samnb.data.readers import list_scans
+    from samnb.data.slices import prepare as prepare_scans
+    from samnb.paths import data_root
+
+    scans = list_scans(layout or detect_layout(folder), folder, target or "any")
+    root = data_root() / "cache" / "slices"
+    slices, faults = prepare_scans(scans, profile.data.slices, root, workers, _terminal())
+    _report_slices(str(folder), slices)
+    return faults
+
+
+def _report_slices(name: str, slices) -> None:
+    shown = int((slices.index["label"] == 1).sum())
+    print(
+        f"{name}: {len(slices)} slices of {len(slices.patients)} patients, "
+        f"{shown} with the target, in {slices.folder}"
+    )
+
+
+def _report_faults(faults: list) -> None:
+    for number, fault in enumerate(faults, start=1):
+        print(f"{number}. {fault.file}: {fault.fault}\n   Remedy: {fault.remedy}", file=sys.stderr)
+    if faults:
+        print(f"{len(faults)} fault(s).", file=sys.stderr)
+
+
+def _terminal() -> bool:
+    """Whether someone watches: a progress bar in a log file is noise."""
+    return sys.stderr.isatty()
+
+
+def cohort_names(profile: Profile, asked: list[str] | None) -> list[str]:
+    """The cohorts asked for, or all of the profile."""
+    known = profile.data.cohorts
+    if unknown := [name for name in asked or [] if name not in known]:
+        raise SamnbError(
+            f"No cohort '{unknown[0]}' in the profile {profile.name}.",
+            f"use {' or '.join(known)}.",
+        )
+    return asked or list(known)

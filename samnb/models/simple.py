@@ -55,3 +55,27 @@ def most_similar(wanted: np.ndarray, known: np.ndarray) -> np.ndarray:
     """For each wanted fingerprint (N, D) the index of the nearest known one (M, D): int (N,)."""
     distances = (wanted**2).sum(1)[:, None] - 2 * wanted @ known.T + (known**2).sum(1)[None]
     return distances.argmin(axis=1)
+
+
+def copy_most_similar(
+    images: np.ndarray, masks: np.ndarray, train: np.ndarray, test: np.ndarray
+) -> np.ndarray:
+    """Masks for the slices `test`, each copied from the most similar slice of `train`.
+
+    `images` are fingerprints (N, D), `masks` (N, H, W), `train` and `test` row numbers.
+    """
+    return masks[train[most_similar(images[test], images[train])]]
+
+
+def held_out_draws(
+    groups: np.ndarray, share: float, draws: int, seed: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Random splits of rows into (train, test) row numbers; a group (N,) is never divided.
+
+    Give patients as groups to split by patient, `np.arange(N)` to split by row.
+    """
+    generator = np.random.default_rng(seed)
+    names = np.unique(groups)
+    count = max(1, round(share * len(names)))
+    drawn = [np.isin(groups, generator.permutation(names)[:count]) for _ in range(draws)]
+    return [(np.flatnonzero(~held), np.flatnonzero(held)) for held in drawn]

@@ -1,17 +1,22 @@
 """Pictures of slices: grey images with outlines of masks, as the chapters show them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from samnb.reports.style import INK, PREDICTION, TRUTH, panels
+from samnb.reports.style import FAINT, INK, PREDICTION, SERIES, TRUTH, panels
+
+
+def window_range(width: float, center: float) -> tuple[float, float]:
+    """Lowest and highest value that a window shows."""
+    return center - width / 2, center + width / 2
 
 
 def window(hounsfield: np.ndarray, width: float = 400.0, center: float = 40.0) -> np.ndarray:
     """Map [center - width/2, center + width/2] HU to [0, 1] and cut off what lies outside."""
-    low = center - width / 2
+    low, _ = window_range(width, center)
     return np.clip((hounsfield.astype(np.float32) - low) / width, 0.0, 1.0)
 
 
@@ -69,3 +74,24 @@ def mark_sides(axes: Axes) -> None:
     style = {"color": INK, "fontsize": 11, "fontweight": "bold", "transform": axes.transAxes}
     axes.text(0.03, 0.5, "R", va="center", ha="left", **style)
     axes.text(0.97, 0.5, "L", va="center", ha="right", **style)
+
+
+def strip(
+    axes: Axes, groups: Mapping[str, Sequence[float]], band: tuple[float, float] | None = None
+) -> None:
+    """One row of points per group, the median as a bar; `band` shades a range of values.
+
+    Points are spread a little in height, by their rank, so that equal ones stay visible.
+    """
+    if band:
+        axes.axvspan(*band, color=FAINT, linewidth=0)
+    for row, values in enumerate(groups.values()):
+        values = np.asarray(values, dtype=float)
+        values = values[np.isfinite(values)]
+        heights = row + 0.24 * (np.arange(len(values)) % 3 - 1)
+        colour = SERIES[row % len(SERIES)]
+        axes.plot(values, heights, "o", color=colour, markersize=5, alpha=0.8, markeredgewidth=0)
+        axes.plot([np.median(values)] * 2, [row - 0.38, row + 0.38], color=colour, linewidth=2.5)
+    axes.set_yticks(range(len(groups)), [name.replace("_", " ") for name in groups])
+    axes.set_ylim(len(groups) - 0.5, -0.5)
+    axes.grid(visible=False, axis="y")
