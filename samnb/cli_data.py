@@ -64,6 +64,30 @@ def phantom(
 
 
 @app.command()
+def get(
+    name: Annotated[str | None, typer.Argument(help="The data set; none lists them all.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--folder", "-f", help="Where to; else where profiles look.")
+    ] = None,
+) -> None:
+    """Download a real data set, or say step by step how to get access to it.
+
+    What may be downloaded is fetched with its checksum, and continued where it stopped. For what
+    wants a registration, the steps and the folder to put it in are printed.
+
+    Example: [cyan]samnb data get[/cyan] to see the list, [cyan]samnb data get lits[/cyan] for one
+    """
+    from samnb.data import download
+
+    if name is None:
+        for known, source in download.sources().items():
+            way = "downloads" if source.url else "by registration"
+            print(f"{known:<24} {source.gigabytes:>7.1f} GB  {way:<15}  {source.title}")
+        return
+    download.get(name, folder, progress=_terminal())
+
+
+@app.command()
 def check(
     folder: Annotated[Path, typer.Argument(help="The folder the scans lie in.")],
     layout: LayoutOption = None,
@@ -131,12 +155,13 @@ def _prepare_cohorts(profile: Profile, cohort: list[str] | None, workers: int) -
 def _prepare_folder(
     profile: Profile, folder: Path, layout: str | None, target: str | None, workers: int
 ) -> list:
-    from samnb.data.check import detect_layout
+    from samnb.data.check import detect_layout, usual_target
     from samnb.data.readers import list_scans
     from samnb.data.slices import prepare as prepare_scans
     from samnb.paths import data_root
 
-    scans = list_scans(layout or detect_layout(folder), folder, target or "any")
+    layout = layout or detect_layout(folder)
+    scans = list_scans(layout, folder, target or usual_target(layout, folder))
     root = data_root() / "cache" / "slices"
     slices, faults = prepare_scans(scans, profile.data.slices, root, workers, _terminal())
     _report_slices(str(folder), slices)
