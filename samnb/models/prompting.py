@@ -212,18 +212,38 @@ def check(sam: Sam, prompts: Prompts, images: int) -> None:
     if prompts.boxes is not None:
         _check_boxes(prompts.boxes, side)
     if prompts.points is not None:
-        inside = (prompts.points >= 0) & (prompts.points <= side)
-        if not (inside.all(dim=2) | (prompts.labels == PADDING)).all():
-            raise SamnbError("A point lies outside the image.", f"keep x and y within 0 to {side}.")
+        _check_points(prompts.points, prompts.labels, side)
     if prompts.masks is not None:
-        wanted = (1, *sam.prompt_encoder.mask_input_size)
-        if prompts.masks.shape[1:] != wanted:
-            raise SamnbError(
-                f"Mask prompts of shape {tuple(prompts.masks.shape[1:])}.", f"give logits {wanted}."
-            )
+        _check_shape("Mask prompts", prompts.masks, (1, *sam.prompt_encoder.mask_input_size))
+        _check_whole("mask", prompts.masks)
+
+
+def _check_shape(name: str, value: Tensor, wanted: tuple[int, ...]) -> None:
+    """Compare the shape of one row."""
+    if value.shape[1:] != wanted:
+        raise SamnbError(f"{name} of shape {tuple(value.shape[1:])}.", f"give {wanted} each.")
+
+
+def _check_whole(name: str, value: Tensor) -> None:
+    """A row of NaN means "none"; a row with some NaN is a mistake."""
+    missing = value.isnan().flatten(1)
+    if (missing.any(dim=1) != missing.all(dim=1)).any():
+        raise SamnbError(f"A {name} is partly NaN.", f"only a row without {name} is all NaN.")
+
+
+def _check_points(points: Tensor, labels: Tensor, side: int) -> None:
+    _check_shape("Points", points, (points.shape[1], 2))
+    _check_shape("Labels", labels, (points.shape[1],))
+    if not ((labels >= PADDING) & (labels <= FOREGROUND)).all():
+        raise SamnbError("A point has an unknown label.", "use 1, 0, or -1 for no point.")
+    inside = ((points >= 0) & (points <= side)).all(dim=2)
+    if not (inside | (labels == PADDING)).all():
+        raise SamnbError("A point lies outside the image.", f"keep x and y within 0 to {side}.")
 
 
 def _check_boxes(boxes: Tensor, side: int) -> None:
+    _check_shape("Boxes", boxes, (4,))
+    _check_whole("box", boxes)
     given = boxes[~boxes.isnan().any(dim=1)]
     if (given[:, 2:] <= given[:, :2]).any():
         raise SamnbError(
