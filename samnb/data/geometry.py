@@ -202,4 +202,4 @@ def _nearest(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         ((np.arange(new) + 0.5) * old / new).astype(np.intp)
         for new, old in zip(size, plane.shape, strict=True)
     )
-    return plane[np.ix_(rows, columns)]
+    return plane.take(rows, axis=0).take(columns, axis=1)

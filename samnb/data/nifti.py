@@ -8,7 +8,6 @@ decompress what comes after it, and never has to hold what comes before it.
 import gzip
 import zlib
 from collections.abc import Iterator
-from functools import cached_property
 from pathlib import Path
 
 import nibabel as nib
@@ -80,7 +79,10 @@ class NiftiFile:
     def _planes(self, start: int, stop: int) -> np.ndarray:
         """Raw planes from `start` up to `stop` along the last axis."""
         if not self.compressed:
-            return self._mapped[:, :, start:stop]
+            # Mapped anew for each block: pages of an open map would stay in memory as ours.
+            shape = (*self.shape[:2], stop - start)
+            first = self.offset + start * self._plane_bytes
+            return np.memmap(self.path, self.dtype, "r", first, shape, order="F")
         try:
             return self._decompress(start, stop)
         except EOFError as error:
@@ -88,10 +90,6 @@ class NiftiFile:
             raise DataError(self.path, fault, AGAIN) from error
         except (gzip.BadGzipFile, isal_zlib.error, zlib.error) as error:
             raise DataError(self.path, f"damaged compressed data ({error})", AGAIN) from error
-
-    @cached_property
-    def _mapped(self) -> np.ndarray:
-        return np.memmap(self.path, self.dtype, "r", self.offset, self.shape, order="F")
 
     def _decompress(self, start: int, stop: int) -> np.ndarray:
         """As `_planes`. The stream stays open, so that the next planes cost no new beginning."""

@@ -147,13 +147,16 @@ def _sliced_image(
 def _sliced_mask(scan: Scan, geometry: Geometry, kept: range) -> tuple[np.ndarray, list[int]]:
     """Masks on the model grid, (n, side, side) uint8, and mask pixels on the scan's own grid."""
     masks = np.zeros((len(kept), geometry.side, geometry.side), np.uint8)
-    if scan.label is None:
-        return masks, [0] * len(kept)
-    first, last = sorted((geometry.native_plane(kept[0]), geometry.native_plane(kept[-1])))
-    native = to_canonical(scan.mask(geometry.axes[0], slice(first, last + 1)), geometry)
-    for position, plane in enumerate(native):
-        masks[position] = fit_mask(plane, geometry)
-    return masks, [int(np.count_nonzero(plane)) for plane in native]
+    native_pixels = [0] * len(kept)
+    if scan.label is not None:
+        highest = set()
+        for positions, planes in _blocks(scan.label, geometry, kept):
+            highest.add(planes.max())
+            for position, plane in zip(positions, scan.target_of(planes), strict=True):
+                native_pixels[position] = int(np.count_nonzero(plane))
+                masks[position] = fit_mask(plane, geometry)
+        scan.target_of(np.array(sorted(highest)))  # values that only together are too many
+    return masks, native_pixels
 
 
 def _blocks(image: Volume, geometry: Geometry, kept: range) -> Iterator[tuple[range, np.ndarray]]:

@@ -8,7 +8,6 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from samnb.data.itk import DicomSeries, ItkFile
 from samnb.data.nifti import AGAIN, NiftiFile, Region
 from samnb.errors import DataError
 
@@ -74,7 +73,7 @@ class Volume:
         Yields (place in the array that `read` would give, values); int16 or float32 by block.
         """
         wanted = np.arange(self.shape[axis]) if wanted is None else np.asarray(wanted)
-        for region, raw in self._source.blocks(axis, wanted):
+        for region, raw in self._source.blocks(axis, wanted) if wanted.size else ():
             values = _real_values(raw, self._source.slope, self._source.intercept)
             if values.dtype == np.float32 and not np.isfinite(values).all():
                 count = np.count_nonzero(~np.isfinite(values))
@@ -103,11 +102,15 @@ def open_volume(path: Path | str) -> Volume:
 
 
 def _source(path: Path) -> Source:
+    suffix = suffix_of(path)
+    if suffix in NIFTI and not path.is_dir():
+        return NiftiFile(path)
+    if path.is_dir() or suffix in ITK:
+        # Imported when needed: SimpleITK takes 90 MB of every process that has it.
+        from samnb.data.itk import DicomSeries, ItkFile
+
     if path.is_dir():
         return DicomSeries(path)
-    suffix = suffix_of(path)
-    if suffix in NIFTI:
-        return NiftiFile(path)
     if suffix in ITK:
         return ItkFile(path)
     if suffix in PICTURES:
