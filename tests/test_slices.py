@@ -121,7 +121,7 @@ def test_index_tells_where_every_slice_comes_from(folder, tmp_path):
     assert index.loc[0, "source"] == "lits/volume-0.nii"
     first = index.groupby("scan").first()
     assert list(first["spacing_z"]) == [2.5, 2.5, 5.0]
-    assert list(first["native_row"]) == [0.8, 0.8, 2.5]
+    assert list(first["native_row"]) == pytest.approx([0.8, 0.8, 2.5])
     assert list(first["spacing_row"]) == pytest.approx([1.6, 1.6, 60 / 32])
     # Stored head first: the middle slices are counted from the feet, the planes as stored.
     turned = index[index["scan"] == "volume-1"]
@@ -341,6 +341,19 @@ def test_bad_scans_cost_only_themselves(folder, tmp_path):
     assert all(fault.remedy for fault in faults)
     assert "none of its 3 slices" in named["volume-9.nii"].fault
     assert "NaN" in named["volume-8.nii"].fault
+
+
+def test_a_mask_of_two_values_is_found_even_block_by_block(tmp_path):
+    # Large planes, so that each block holds one: no block alone shows both values.
+    for name, value in (("images", 50), ("masks", 0)):
+        array = np.full((1500, 1500, 2), value, np.int16)
+        if name == "masks":
+            array[:9, :9, 0], array[:9, :9, 1] = 1, 3
+        (tmp_path / name).mkdir()
+        nib.Nifti1Image(array, np.eye(4)).to_filename(tmp_path / name / "a.nii")
+    scans = list_scans("folder", tmp_path, "organ")
+    with pytest.raises(SamnbError, match="unexpected label values 1"):
+        prepare(scans, replace(SETTINGS, middle=1), tmp_path / "cache", 1, progress=False)
 
 
 def test_a_mended_scan_is_the_only_one_sliced_again(folder, tmp_path, monkeypatch):

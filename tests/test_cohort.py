@@ -1,0 +1,177 @@
+"""From a profile to scans, slices, split and labelled slices; the committed lists."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from samnb import paths
+from samnb.data import cohort, splits
+from samnb.errors import DataError, LeakError, SamnbError
+from samnb.profiles import (
+    CohortSettings,
+    DataSettings,
+    PhantomSettings,
+    Profile,
+    SliceSettings,
+    SplitSettings,
+    load_profile,
+)
+
+PROFILE = Profile(
+    "tiny",
+    seed=3,
+    data=DataSettings(
+        cohorts={
+            "lits": CohortSettings("lits", "liver", PhantomSettings("lits", 8)),
+            "whole-body": CohortSettings("totalsegmentator", "liver", folder="bodies"),
+        },
+        splits={
+            "lits": SplitSettings(train=4, validation=1, test=2),
+            "whole-body": SplitSettings(test=2),
+        },
+        slices=SliceSettings(side=16),
+        labelled=(2, 6),
+    ),
+)
+
+
+def write_pair(image: Path, label: Path, target: bool = True) -> None:
+    """24 slices; the target, if any, in the upper half."""
+    image.parent.mkdir(parents=True, exist_ok=True)
+    label.parent.mkdir(parents=True, exist_ok=True)
+    mask = np.zeros((16, 16, 24), np.uint8)
+    mask[2:8, 4:9, 12:] = target
+    affine = np.diag([-1.0, -1.0, 2.0, 1.0])
+    nib.Nifti1Image(mask.astype(np.int16) * 100, affine).to_filename(image)
+    nib.Nifti1Image(mask, affine).to_filename(label)
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch) -> Path:
+    """A data root of its own, no committed lists, and phantoms that cost nothing."""
+    monkeypatch.setenv("SAMNB_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr(paths, "CHECKOUT", tmp_path / "checkout")
+
+    def write_cohort(kind, folder, patients, side, seed, workers, progress):
+        for number in range(patients):
+            if not (folder / f"volume-{number}.nii").exists():
+                write_pair(folder / f"volume-{number}.nii", folder / f"segmentation-{number}.nii")
+
+    monkeypatch.setattr(cohort, "write_cohort", write_cohort)
+    return tmp_path / "data"
+
+
+def test_a_cohort_is_made_where_it_is_missing(home):
+    slices = cohort.cohort_slices(PROFILE, "lits", workers=1)
+    split = cohort.cohort_split(PROFILE, "lits")
+    assert (home / "phantoms" / "tiny" / "lits" / "volume-7.nii").is_file()
+    assert set(slices.patients) == set(split.used)
+    assert len(split.used) == 7
+    assert len(split.unused) == 1
+    assert slices.folder.parent == home / "cache" / "slices"
+    parts = {name: slices.index.loc[slices.rows_of(part)] for name, part in split.parts().items()}
+    splits.assert_disjoint(parts)
+
+
+def test_labelled_rows_are_positive_slices_of_training_patients(home):
+    slices = cohort.cohort_slices(PROFILE, "lits", workers=1)
+    train = cohort.cohort_split(PROFILE, "lits").train
+    few, more = (cohort.labelled_rows(PROFILE, "lits", count) for count in (2, 6))
+    assert list(more[:2]) == list(few)
+    assert slices.masks[more].any(axis=(1, 2)).all()
+    assert set(slices.index.loc[more, "patient"]) <= set(train)
+
+
+def test_whole_body_cohorts_take_scans_that_show_the_target(home, monkeypatch):
+    for number in range(9):
+        subject = home / "bodies" / f"s{number:04d}"
+        label = subject / "segmentations" / "liver.nii.gz"
+        write_pair(subject / "ct.nii.gz", label, target=number % 3 == 1)
+    split = cohort.cohort_split(PROFILE, "whole-body")
+    assert len(split.test) == 2
+    assert set(split.test) < {"s0001", "s0004", "s0007"}
+    slices = cohort.cohort_slices(PROFILE, "whole-body", workers=1)
+    assert set(slices.patients) == set(split.test)
+
+    def refuse(*arguments):
+        raise AssertionError("read again")
+
+    monkeypatch.setattr(cohort, "open_scan", refuse)
+    assert cohort.cohort_split(PROFILE, "whole-body") == split
+
+
+def test_lists_are_written_found_again_and_checked(home):
+    rule = cohort.cohort_split(PROFILE, "lits")
+    rows = cohort.labelled_rows(PROFILE, "lits", 6)
+    split_list, labelled_list = cohort.write_lists(PROFILE, "lits")
+    assert split_list.name == "tiny-lits.csv"
+    assert cohort.cohort_split(PROFILE, "lits") == rule
+    assert list(cohort.labelled_rows(PROFILE, "lits", 6)) == list(rows)
+    # The list leads: another draw of training slices is taken as it stands.
+    lines = labelled_list.read_text().splitlines()
+    labelled_list.write_text("\n".join([lines[0], *reversed(lines[1:])]) + "\n")
+    assert list(cohort.labelled_rows(PROFILE, "lits", 6)) == list(rows[::-1])
+    # A list of someone who is not trained on is refused.
+    stranger = rule.test[0]
+    labelled_list.write_text("scan,slice\n" + "".join(f"{stranger},{z}\n" for z in range(12, 18)))
+    with pytest.raises(DataError, match=f"of {stranger} shows no target"):
+        cohort.labelled_rows(PROFILE, "lits", 6)
+    changed = replace(PROFILE, seed=4)
+    with pytest.raises(DataError, match="differs from the split"):
+        cohort.cohort_split(changed, "lits")
+    split_list.write_text(split_list.read_text() + f"{rule.test[0]},train\n")
+    with pytest.raises(LeakError):
+        cohort.cohort_split(PROFILE, "lits")
+
+
+def test_scans_of_the_list_that_are_missing_are_named(home):
+    real = replace(PROFILE.data.cohorts["lits"], phantom=None, folder="lits")
+    profile = replace(PROFILE, data=replace(PROFILE.data, cohorts={"lits": real}))
+    for number in range(8):
+        write_pair(
+            home / "lits" / f"volume-{number}.nii", home / "lits" / f"segmentation-{number}.nii"
+        )
+    cohort.write_lists(profile, "lits")
+    lost = cohort.cohort_split(profile, "lits").train[0]
+    for path in (home / "lits").glob(f"*-{lost.split('-')[1]}.nii"):
+        path.unlink()
+    with pytest.raises(DataError, match=f"the scans of {lost} are not there"):
+        cohort.cohort_split(profile, "lits")
+
+
+def test_a_bad_scan_stops_a_cohort_but_is_listed_by_prepare(home):
+    folder = cohort.cohort_folder(PROFILE, "lits")
+    bad = cohort.cohort_split(PROFILE, "lits").test[0]
+    (folder / f"{bad}.nii").write_bytes(b"nothing")
+    slices, faults = cohort.prepare_cohort(PROFILE, "lits", workers=1)
+    assert [fault.file.name for fault in faults] == [f"{bad}.nii"]
+    assert bad not in slices.patients
+    with pytest.raises(SamnbError, match=rf"1 scans of lits cannot be used.*{bad}\.nii"):
+        cohort.cohort_slices(PROFILE, "lits", workers=1)
+
+
+def test_what_a_profile_lacks_is_said(home):
+    with pytest.raises(SamnbError, match=r"no cohort 'brain'.*lits, whole-body"):
+        cohort.cohort_slices(PROFILE, "brain")
+    with pytest.raises(DataError, match=r"not there.*samnb data get"):
+        cohort.cohort_slices(PROFILE, "whole-body")
+    unsplit = replace(PROFILE, data=replace(PROFILE.data, splits={}))
+    with pytest.raises(SamnbError, match="does not say how to split 'lits'"):
+        cohort.cohort_split(unsplit, "lits")
+
+
+@pytest.mark.parametrize(
+    ("profile", "name", "patients"),
+    [
+        ("paper", "lits", [f"volume-{number}" for number in range(131)]),
+        ("pocket", "lits", [f"volume-{number}" for number in range(60)]),
+    ],
+)
+def test_committed_splits_are_what_the_rule_gives(profile, name, patients):
+    settings = load_profile(profile)
+    listed = splits.read_split(cohort.split_list(settings, name))
+    rule = splits.split_patients(patients, settings.data.splits[name], settings.seed)
+    assert listed == rule
