@@ -37,7 +37,7 @@ def check_folder(
     """
     folder = Path(folder)
     try:
-        scans = list_scans(layout, folder, target or _usual_target(layout, folder), rules)
+        scans = list_scans(layout, folder, target or usual_target(layout, folder), rules)
     except DataError as error:
         return [error]
     faults: list[DataError] = []
@@ -47,7 +47,8 @@ def check_folder(
     return faults
 
 
-def _usual_target(layout: str, folder: Path) -> str:
+def usual_target(layout: str, folder: Path) -> str:
+    """What a layout is mostly used for; in a Decathlon task its first label."""
     if layout != "decathlon":
         return USUAL_TARGETS.get(layout, "any")
     try:

@@ -36,8 +36,6 @@ class ItkFile:
 
     def blocks(self, axis: int, wanted: np.ndarray) -> Iterator[tuple[Region, np.ndarray]]:
         """Yield the one block of all `wanted` planes (sorted, no repetition) along `axis`."""
-        if not wanted.size:
-            return
         start, size = [0, 0, 0], list(self.shape)
         start[axis], size[axis] = int(wanted[0]), int(wanted[-1] - wanted[0]) + 1
         dimension = self._reader.GetDimension()

@@ -18,7 +18,7 @@ __all__ = ["LAYOUTS", "FolderRules", "Scan", "ScanFiles", "list_scans", "open_sc
 
 LITS_NAME = re.compile(r"(volume|segmentation)-(\d+)\.nii(\.gz)?", re.IGNORECASE)
 # A tumour of the liver is liver: the organ's mask takes in its tumours.
-LITS_TARGETS = {"liver": (1, 2), "tumour": (2,), "tumor": (2,)}
+LITS_TARGETS = {"liver": (1, 2), "tumour": (2,), "tumor": (2,), "any": (1, 2)}
 
 LESION = re.compile(r"tumou?r|cancer|lesion", re.IGNORECASE)
 # Decathlon organs whose lesions lie inside them. (A tumour beside a hepatic vessel is no vessel.)
@@ -137,6 +137,7 @@ def _decathlon_values(numbers: dict[str, int], target: str, table: Path) -> tupl
     lesions = {name: number for name, number in numbers.items() if LESION.search(name)}
     targets = {name: (number,) for name, number in numbers.items() if number}
     targets |= {str(number): (number,) for number in numbers.values() if number}
+    targets["any"] = tuple(sorted(number for number in numbers.values() if number))
     for organ in WHOLE_ORGANS:
         if organ in numbers:
             targets[organ] = tuple(sorted({numbers[organ], *lesions.values()}))
