@@ -318,9 +318,10 @@ def test_cohort_yaml_ties_nested_folders_together(tmp_path):
     np.testing.assert_array_equal(scans[1].mask(2, slice(None)), np.isin(label, (1, 4)))
     with pytest.raises(DataError, match=r"no target 'liver'.*whole tumour, core, any"):
         list_scans("folder", tmp_path, "liver")
-    (tmp_path / "cohort.yaml").write_text("images: x\n")
-    with pytest.raises(DataError, match=r"cohort\.yaml: not understood"):
-        list_scans("folder", tmp_path, "core")
+    for wrong in ("images: x", "patient: '('", "targets: {core: one}", "targets: 1", "- a", ": ["):
+        (tmp_path / "cohort.yaml").write_text(wrong + "\n")
+        with pytest.raises(DataError, match=r"cohort\.yaml: not understood"):
+            list_scans("folder", tmp_path, "core")
 
 
 def write_pictures(folder, names):

@@ -5,7 +5,7 @@ folder says more, all of it optional:
 
     image: "*/*_flair"               # the * are what ties an image to its mask
     label: "*/*_seg"
-    patient: "(BraTS2021_\\\\d+)"        # regular expression; its first group is the patient
+    patient: "(BraTS2021_[0-9]+)"    # regular expression; its first group is the patient
     targets: {whole tumour: [1, 2, 4], enhancing tumour: 4}
 
 A table `index.csv` with the columns `patient` and `file` (or `image`) gives patients as well.
@@ -75,13 +75,16 @@ def read_rules(folder: Path) -> FolderRules:
     if not path.is_file():
         return FolderRules()
     try:
-        given = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        return FolderRules(**given)
-    except (yaml.YAMLError, TypeError) as error:
+        rules = FolderRules(**(yaml.safe_load(path.read_text(encoding="utf-8")) or {}))
+        re.compile(rules.patient or "")
+        for numbers in rules.targets.values():
+            all(int(number) for number in numbers) if isinstance(numbers, list) else int(numbers)
+    except (yaml.YAMLError, TypeError, ValueError, AttributeError, re.error) as error:
         known = ", ".join(item.name for item in fields(FolderRules))
-        raise DataError(
-            path, f"not understood ({error})", f"give {known}, nothing else."
-        ) from error
+        reason = " ".join(str(error).split())
+        remedy = f"give {known}, as data/README.md shows, and nothing else."
+        raise DataError(path, f"not understood ({reason})", remedy) from error
+    return rules
 
 
 def _items(folder: Path) -> dict[str, Path]:
@@ -213,8 +216,13 @@ def _index(folder: Path) -> dict[str, str]:
     path = folder / "index.csv"
     if not path.is_file():
         return {}
-    table = pd.read_csv(path, dtype=str)
+    try:
+        table = pd.read_csv(path, dtype=str).dropna(subset=["patient"])
+    except KeyError:
+        return {}  # a table of something else
+    except ValueError as error:
+        raise DataError(path, f"not a readable table ({error})", "save it as CSV.") from error
     names = next((table[column] for column in ("file", "image") if column in table), None)
-    if names is None or "patient" not in table:
+    if names is None:
         return {}
     return dict(zip(names, table["patient"], strict=True))
