@@ -90,7 +90,7 @@ def make_body(patient: Patient) -> Body:
     if patient.ascites:
         items.append(Structure(_ascites(patient, torso), ((0, 9.0),), grain=2))
     items += [
-        Structure(_diaphragm(torso), ((0, soft - 8),)),
+        Structure(_diaphragm(torso), ((0, soft - 2),)),
         Structure(make_mesentery(patient, torso), ((0, 0.45 * hu["portal"]),)),
         Structure(
             muscles, ((-0.8, hu["fat"] + 15), (0, soft)), number["autochthon_and_iliopsoas"], 9
@@ -100,7 +100,7 @@ def make_body(patient: Patient) -> Body:
         Structure(bladder, ((0, 35.0), (3.0, 6.0)), number["urinary_bladder"]),
         Structure(other, ((0, soft - 6),), 0, 5),
         *_bowel(bowel, hu, fill, number),
-        Structure(stomach, ((-1.2, hu["fat"]), (0, hu["wall"]), (4.0, fill)), number["stomach"], 4),
+        Structure(stomach, ((-0.4, hu["fat"]), (0, hu["wall"]), (4.0, fill)), number["stomach"], 4),
         Structure(level, ((4.0, -990.0),), None),
         Structure(pancreas, ((0, hu["pancreas"]),), number["pancreas"], 9),
         Structure(make_adrenals(patient), ((0, hu["wall"]),), number["adrenal_glands"]),
@@ -131,6 +131,7 @@ def _planes_of_fat(patient: Patient, torso, fat: float) -> list[Structure]:
         wander = waves(axes, generator, (60, 160), 0.05)
         middle = -fascia - (share + wander) * thick
         middle = middle + 2 * np.maximum(12 - thick, 0) + np.maximum(-90 - axes[0], 0)
+        middle = middle + np.maximum(waves(axes, generator, (50, 130), 6.0) + 0.06 * axes[0], 0)
         half = 0.15 + 0.7 * patient.visceral
         sheets.append(Structure(_field(torso, middle), ((0, fat + 25),), sheet=half))
     # Between the muscles of hip and buttock: where a smooth random field changes its sign.

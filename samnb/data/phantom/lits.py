@@ -10,15 +10,15 @@ from samnb.data.phantom.draws import Phantom, make_phantom
 from samnb.data.phantom.nifti_files import flip, to_world, write_nifti
 from samnb.data.phantom.scanner import Protocol
 
-MIX = Mix(phases=(0.03, 0.09, 0.80, 0.08), fat=(11.0, 7.0), tumours=0.75, fatty_liver=0.15)
+MIX = Mix(phases=(0.08, 0.14, 0.66, 0.12), fat=(11.0, 7.0), tumours=0.75, fatty_liver=0.35)
 STREAM = 1
 
 # Lowest and highest slice (mm from the first lumbar vertebra), chance, thinnest slices (mm).
 COVERAGES = (
-    ((-75, 150), 0.30, 0.7),  # upper abdomen
-    ((-110, 205), 0.16, 1.0),  # with the lung bases
-    ((-320, 150), 0.22, 1.5),  # abdomen and pelvis
-    ((-325, 245), 0.32, 2.0),  # chest, abdomen and pelvis
+    ((-75, 150), 0.24, 0.7),  # upper abdomen
+    ((-110, 205), 0.14, 1.0),  # with the lung bases
+    ((-320, 150), 0.28, 1.5),  # abdomen and pelvis
+    ((-325, 245), 0.34, 2.0),  # chest, abdomen and pelvis
 )
 THICKNESSES = (0.7, 0.8, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0)
 

@@ -69,8 +69,8 @@ def make_liver(patient: Patient, torso: Torso, occupied: Field) -> Field:
         cut = (-xs - 84 + 0.35 * ys) if side else (xs + 22 + 0.3 * ys)
         shape = smooth_maximum(shape, cut, 14)
 
-    shape = smooth_maximum(shape, torso.cavity.onto(grid) + 0.8 + 1.8 * patient.visceral, 5)
-    shape = smooth_maximum(shape, torso.diaphragm.onto(grid) + 1.2, 5)
+    shape = smooth_maximum(shape, torso.cavity.onto(grid) + 1.2 * patient.visceral - 0.2, 4)
+    shape = smooth_maximum(shape, torso.diaphragm.onto(grid) + 0.4, 4)
     shape = np.maximum(shape, -_fissures(patient, grid, (zs, ys, xs)))
     shape = smooth_maximum(shape, 2.0 - occupied.onto(grid), 7)
     return largest_piece(Field(grid, shape.astype(np.float32)))

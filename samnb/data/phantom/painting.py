@@ -13,8 +13,9 @@ from samnb.data.phantom.fields import Field, warp
 class Structure:
     """One shape and its layers, outermost first: each is (depth below the surface in mm, HU).
 
-    `label` is the number in the label map of everything deeper than 0 mm (None: keep what is
-    there; 0: clear); a layer of negative depth is a coat of fat outside the organ. `grain` is the strength (HU) of the tissue's own texture.
+    `label` is the number in the label map of everything inside the surface (None: keep what is
+    there; 0: clear). A layer of negative depth is a coat of fat outside the organ. `grain` is the
+    strength (HU) of the tissue's own texture.
     """
 
     field: Field

@@ -103,6 +103,6 @@ class _Noise:
         small = cv2.resize((hu > -400).astype(np.float32), (32, 32), interpolation=cv2.INTER_AREA)
         deep = cv2.GaussianBlur(small, (0, 0), 4.0)
         deep = cv2.resize(deep, hu.shape[::-1], interpolation=cv2.INTER_LINEAR)
-        strength = self.protocol.noise / np.sqrt(self.protocol.thickness / 3.0)
+        strength = self.protocol.noise * (3.0 / self.protocol.thickness) ** 0.35
         width = float(small.any(axis=0).mean())
         return noise * (strength * (0.35 + 0.8 * deep) * (0.7 + 0.5 * width))

@@ -8,7 +8,7 @@ AIR, FAT, LUNG = -1000.0, -104.0, -855.0
 
 # HU in the native, arterial, portal venous and late phase.
 TABLE = {
-    "muscle": (52, 58, 63, 60),
+    "muscle": (54, 62, 69, 65),
     "liver": (57, 68, 108, 88),
     "spleen": (47, 112, 120, 92),
     "pancreas": (38, 98, 92, 70),
@@ -32,14 +32,16 @@ def tissue_values(patient: Patient) -> dict[str, float]:
     """Mean HU of every tissue of one patient."""
     generator = patient.stream("tissue")
     phase = PHASES.index(patient.phase)
-    strength = generator.normal(1.0, 0.10)  # how strongly and when the contrast arrived
+    strength = float(
+        np.clip(generator.normal(1.0, 0.18), 0.5, 1.5)
+    )  # how strongly and when the contrast arrived
     values = {}
     for name, row in TABLE.items():
         native = row[0]
         uptake = (row[phase] - native) * strength
         spread = 3.0 if name not in CONTRAST else 3.0 + 0.05 * abs(uptake)
         values[name] = native + uptake + generator.normal(0, spread)
-    values["liver"] += generator.normal(0, 5)
+    values["liver"] += generator.normal(0, 11)
     if patient.fatty_liver:
         values["liver"] -= generator.uniform(22, 62)
     values["muscle"] -= 8 * generator.random() * (patient.age > 60)

@@ -83,7 +83,7 @@ def make_spleen(patient: Patient, torso: Torso, occupied: Field) -> Field:
     values = smooth_maximum(body, -hollow, 9)
     values = smooth_maximum(values, torso.cavity.onto(grid) + 1.5, 6)
     values = smooth_maximum(values, torso.diaphragm.onto(grid) + 2.0, 6)
-    values = smooth_maximum(values, 3.0 - occupied.onto(grid), 6)
+    values = smooth_maximum(values, 1.6 - occupied.onto(grid), 6)
     return Field(grid, values.astype(np.float32))
 
 
@@ -136,7 +136,7 @@ def make_stomach(patient: Patient, torso: Torso, occupied: Field) -> Field:
     values = values + waves(grid.axes(), generator, (22, 70), 1.9, 12)
     values = smooth_maximum(values, torso.cavity.onto(grid) + 4, 8)
     values = smooth_maximum(values, torso.diaphragm.onto(grid) + 4, 8)
-    values = smooth_maximum(values, 2.5 - occupied.onto(grid), 7)
+    values = smooth_maximum(values, 1.0 - occupied.onto(grid), 6)
     return Field(grid, values.astype(np.float32))
 
 
