@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from samnb.data import build, slices
 from samnb.data.geometry import geometry_of, restore_mask, to_canonical
 from samnb.data.readers import list_scans, open_scan
 from samnb.data.slices import prepare
-from samnb.data.slicing import UNKNOWN, middle_slices
+from samnb.data.slicing import UNKNOWN, middle_slices, slice_scan
 from samnb.errors import DataError, SamnbError
 from samnb.profiles import SliceSettings
 
@@ -446,6 +447,24 @@ def test_a_dead_worker_is_a_readable_error(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(build, "ProcessPoolExecutor", Dying)
     with pytest.raises(SamnbError, match=r"worker process died.*fewer workers"):
         prepare(scans_of(folder), SETTINGS, tmp_path / "cache", workers=2, progress=False)
+
+
+@pytest.mark.parametrize("axes", ["upright", "turned"])
+def test_memory_stays_under_two_volumes(tmp_path, axes):
+    affine = STORED[0][0] if axes == "upright" else STORED[2][0]
+    volume = np.full((256, 256, 256), 50, np.int16)
+    volume[60:90] = -100
+    nib.Nifti1Image(volume, affine).to_filename(tmp_path / "volume-0.nii.gz")
+    mask = (volume > 0).astype(np.uint8)
+    nib.Nifti1Image(mask, affine).to_filename(tmp_path / "segmentation-0.nii.gz")
+    (scan,) = scans_of(tmp_path)
+    tracemalloc.start()
+    try:
+        slice_scan(scan, SliceSettings(side=64, middle=1), labelled=True)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < (1 if axes == "upright" else 2) * volume.nbytes
 
 
 def test_geometry_in_the_cache_is_the_scans_own(folder, tmp_path):

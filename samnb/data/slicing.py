@@ -152,9 +152,10 @@ def _sliced_mask(scan: Scan, geometry: Geometry, kept: range) -> tuple[np.ndarra
         highest = set()
         for positions, planes in _blocks(scan.label, geometry, kept):
             highest.add(planes.max())
-            for position, plane in zip(positions, scan.target_of(planes), strict=True):
-                native_pixels[position] = int(np.count_nonzero(plane))
-                masks[position] = fit_mask(plane, geometry)
+            for position, plane in zip(positions, planes, strict=True):
+                target = scan.target_of(plane)
+                native_pixels[position] = int(np.count_nonzero(target))
+                masks[position] = fit_mask(target, geometry)
         scan.target_of(np.array(sorted(highest)))  # values that only together are too many
     return masks, native_pixels
 
