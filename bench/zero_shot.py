@@ -1,0 +1,87 @@
+"""How the shipped pocket SAM does on images it was never made for: `python bench/zero_shot.py`.
+
+With the exact box of the truth (an oracle prompt), nothing trained, nothing tuned: phantom livers
+of both cohorts' test patients and, where the folder is there, the small real sets. Writes
+results/pocket_sam/zero_shot.csv: numbers only.
+"""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from samnb import paths
+from samnb.data import cohort
+from samnb.data.readers import list_scans
+from samnb.data.slices import SliceSet, prepare
+from samnb.files import atomic_path
+from samnb.metrics import dice
+from samnb.models.box_prompted import segment_in_boxes
+from samnb.models.weights import load_sam
+from samnb.profiles import SliceSettings, load_profile
+from samnb.prompts import box_of, boxes_with_iou
+
+# name in the table: folder below the real sets, target, how the slices are cut
+REAL = {
+    "brain FLAIR, tumour": ("brain_flair", "mask", SliceSettings(128, None, None, 1.0)),
+    "liver CT": ("liver_ct", "mask", SliceSettings(128, None, None, 1.0)),
+    "abdominal MR, liver": ("abdomen_mr", "1", SliceSettings(128, None, None, 1.0)),
+    "abdominal MR, right kidney": ("abdomen_mr", "2", SliceSettings(128, None, None, 1.0)),
+    "abdominal MR, left kidney": ("abdomen_mr", "3", SliceSettings(128, None, None, 1.0)),
+    "abdominal MR, spleen": ("abdomen_mr", "4", SliceSettings(128, None, None, 1.0)),
+}
+SMALLEST = 20  # pixels of a mask at the model's side, for a box to mean anything
+
+
+def sets(real: Path, cache: Path):
+    """Name and labelled slices of everything that is there."""
+    profile = load_profile("pocket")
+    for name in profile.data.cohorts:
+        slices = cohort.cohort_slices(profile, name)
+        yield f"phantom {name}, liver", slices, cohort.cohort_split(profile, name).test
+    for name, (folder, target, settings) in REAL.items():
+        if not (real / folder).is_dir():
+            print(f"{name}: skipped, {real / folder} is not there")
+            continue
+        slices, faults = prepare(list_scans("folder", real / folder, target), settings, cache)
+        for fault in faults:
+            print(f"{name}: left out {fault}")
+        yield name, slices, slices.patients
+
+
+def measure(slices: SliceSet, patients: list[str]) -> dict:
+    """Mean Dice over slices with target, from boxes of three qualities."""
+    rows = slices.rows_of(patients)
+    rows = rows[slices.index["mask_pixels"].to_numpy()[rows] > 0]
+    images, masks = (torch.from_numpy(values) for values in slices.load(rows))
+    keep = masks.flatten(1).sum(dim=1) >= SMALLEST
+    images, masks = images[keep], masks[keep].bool()
+    sam = load_sam("pocket", side=images.shape[-1]).eval()
+    exact = box_of(masks)
+    scores = {}
+    for wanted in (1.0, 0.75, 0.5):
+        shaken = boxes_with_iou(exact, wanted, images.shape[-1], torch.Generator().manual_seed(0))
+        found = segment_in_boxes(sam, images, exact if wanted == 1 else shaken)
+        scores[f"Dice, box IoU {wanted:g}"] = dice(found.numpy(), masks.numpy()).mean().round(4)
+    return {"patients": len(patients), "slices": len(images), **scores}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--real", type=Path, default=paths.CHECKOUT / "../shared/real")
+    arguments = parser.parse_args()
+    cache = paths.data_root() / "cache" / "slices"
+    table = pd.DataFrame(
+        [
+            {"images": name, **measure(slices, list(patients))}
+            for name, slices, patients in sets(arguments.real.resolve(), cache)
+        ]
+    )
+    print(table.to_string(index=False))
+    with atomic_path(paths.results_root() / "pocket_sam" / "zero_shot.csv") as temporary:
+        table.to_csv(temporary, index=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""From a finished pretraining to the weights in the package and the record beside the results."""
+
+import os
+import platform
+import shutil
+import subprocess
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from samnb import paths
+from samnb.errors import SamnbError
+from samnb.files import atomic_path, read_json, sha256, write_json
+from samnb.models.weights import POCKET, load_sam
+from samnb.pretraining.evaluate import evaluate
+from samnb.pretraining.pretrain import PHASES
+
+TARGETS = {"box": 0.75, "point best of three": 0.60, "clicks 6": 0.75}
+LARGEST = 12 * 2**20  # bytes of the shipped file
+
+
+def record_path() -> Path:
+    return paths.results_root() / "pocket_sam" / "record.json"
+
+
+def release(folder: Path, images: int = 2000, progress: bool = True) -> dict[str, Any]:
+    """Measure the weights in `folder` on held-out shapes, then put them into the package.
+
+    The record says how they came about: phases, losses, seconds, machine, versions, commit.
+    """
+    trained = folder / "sam.safetensors"
+    if not trained.is_file():
+        raise SamnbError(f"{folder} holds no finished pretraining.", "run `make pretrain`.")
+    if trained.stat().st_size > LARGEST:
+        raise SamnbError(f"{trained} is larger than {LARGEST} bytes.", "make the model smaller.")
+    sam = load_sam("pocket", weights=trained)
+    history = read_json(folder / "history.json")
+    record = {
+        "phases": [{**asdict(phase), **run} for phase, run in zip(PHASES, history, strict=True)],
+        "evaluation": evaluate(sam, images, progress=progress),
+        "targets": TARGETS,
+        "parameters": sum(value.numel() for value in sam.parameters()),
+        "bytes": trained.stat().st_size,
+        "sha256": sha256(trained),
+        "machine": _machine(),
+        "commit": _commit(),
+    }
+    with atomic_path(POCKET) as temporary:
+        shutil.copyfile(trained, temporary)
+    write_json(record_path(), record)
+    return record
+
+
+def _machine() -> dict[str, Any]:
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("torch", "segment-anything", "numpy")},
+    }
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    for line in cpuinfo.read_text().splitlines() if cpuinfo.is_file() else ():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _commit() -> str:
+    """The commit of the checkout, or "unknown" where there is none."""
+    command = ["git", "-C", str(paths.CHECKOUT), "rev-parse", "HEAD"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    return answer.stdout.strip() or "unknown"
