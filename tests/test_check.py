@@ -107,6 +107,18 @@ def test_empty_slices_of_two_patients_are_no_duplicates(tmp_path):
     assert check_folder("folder", tmp_path, rules=FolderRules(patient="images")) == []
 
 
+def test_pictures_are_read_even_if_nobody_knows_whose_they_are(tmp_path):
+    (tmp_path / "images").mkdir()
+    for number in range(3):
+        picture = np.random.default_rng(number).integers(0, 255, (40, 40)).astype(np.uint8)
+        Image.fromarray(picture).save(tmp_path / "images" / f"{number}.png")
+    cut(tmp_path / "images" / "1.png", 0.5)
+    unknown, broken = check_folder("folder", tmp_path)
+    assert "whose picture" in unknown.fault
+    assert broken.file.name == "1.png"
+    assert "damaged" in broken.fault
+
+
 def test_layouts_are_recognised(lits, tmp_path):
     assert detect_layout(lits) == "lits"
     subject = tmp_path / "ts" / "s0001"

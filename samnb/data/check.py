@@ -15,6 +15,9 @@ from samnb.files import read_json
 # Checked where no target is named; any would do, as all label values are looked at.
 USUAL_TARGETS = {"lits": "liver", "totalsegmentator": "liver", "folder": "any"}
 
+# Rules that take each picture for a patient, where whose it is does not matter yet.
+EACH_ITS_OWN = FolderRules(patient=".*")
+
 # Sets that are plain folders but need a cohort.yaml to tell their files apart.
 KNOWN_BY = {
     r"case_\d{5}/imaging\.nii\.gz": "kits19",
@@ -36,11 +39,16 @@ def check_folder(
     at a few megabytes whatever the size of the scans.
     """
     folder = Path(folder)
-    try:
-        scans = list_scans(layout, folder, target or usual_target(layout, folder), rules)
-    except DataError as error:
-        return [error]
+    target = target or usual_target(layout, folder)
     faults: list[DataError] = []
+    try:
+        scans = list_scans(layout, folder, target, rules)
+    except DataError as error:
+        faults.append(error)
+        try:  # should only the patients be unknown, the files can be looked at all the same
+            scans = list_scans(layout, folder, target, EACH_ITS_OWN)
+        except DataError:
+            return faults
     seen: dict[str, ScanFiles] = {}  # first scan with this content
     for files in tqdm(scans, desc="checking", unit="scan", disable=not progress):
         faults += _check_scan(files, seen)
@@ -126,7 +134,7 @@ def detect_layout(folder: Path | str) -> str:
             return layout
     _advise(folder)
     try:
-        list_scans("folder", folder, "any", FolderRules(patient=".*") if _bare(folder) else None)
+        list_scans("folder", folder, "any", EACH_ITS_OWN if _bare(folder) else None)
     except DataError as error:
         raise DataError(
             folder,

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from samnb.data.archive import require_room, unpack
 from samnb.errors import DataError, SamnbError
-from samnb.files import write_json, write_text
+from samnb.files import write_json
 from samnb.paths import data_root
 
 CHUNK = 1 << 16  # bytes; what is lost at most when a connection drops
@@ -121,20 +121,21 @@ def download(source: Source, folder: Path, progress: bool = True) -> None:
     work = folder.with_name(folder.name + ".download")
     work.mkdir(parents=True, exist_ok=True)
     with FileLock(work / "lock"):
-        if (folder / RECEIPT).is_file():
-            return  # another process has just done it
-        archive = work / Path(urlsplit(source.url).path).name
-        unpacked = work / "unpacked"
-        _fetch(source, archive, progress)
-        unpack(archive, unpacked, progress)
-        inner = _without_wrapper(unpacked)
-        write_json(inner / RECEIPT, {"name": source.name, "url": source.url, "md5": source.md5})
-        if source.cohort:
-            write_text(inner / "cohort.yaml", yaml.safe_dump(source.cohort, sort_keys=False))
-        if folder.is_dir():
-            folder.rmdir()  # empty, else we would not be here
-        inner.rename(folder)
+        if not (folder / RECEIPT).is_file():  # else another process has just done it
+            _fetch_and_unpack(source, folder, work, progress)
     shutil.rmtree(work, ignore_errors=True)
+
+
+def _fetch_and_unpack(source: Source, folder: Path, work: Path, progress: bool) -> None:
+    archive = work / Path(urlsplit(source.url).path).name
+    unpacked = work / "unpacked"
+    _fetch(source, archive, progress)
+    unpack(archive, unpacked, progress)
+    inner = _without_wrapper(unpacked)
+    write_json(inner / RECEIPT, {"name": source.name, "url": source.url, "md5": source.md5})
+    if folder.is_dir():
+        folder.rmdir()  # empty, else we would not be here
+    inner.rename(folder)
 
 
 def _without_wrapper(unpacked: Path) -> Path:
