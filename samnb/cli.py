@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from samnb import cli_data
+from samnb import cli_data, cli_weights
 from samnb.cli_options import ProfileOption
 from samnb.errors import SamnbError
 
@@ -29,6 +29,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(cli_data.app, name="data")
+app.add_typer(cli_weights.app, name="weights")
 
 
 @app.callback()

@@ -1,6 +1,5 @@
 """Files from the web: checked against a known hash, continued after an interruption."""
 
-import logging
 import os
 import time
 from pathlib import Path
@@ -28,7 +27,7 @@ def fetch(url: str, path: Path, known_hash: str, progress: bool = True) -> Path:
         if path.is_file():
             verify(path, known_hash)
             return path
-        logging.getLogger("pooch").setLevel(logging.WARNING)
+        pooch.get_logger().setLevel("WARNING")
         by_hand = f"fetch it by hand from {url} and put it at {path}"
         try:
             pooch.retrieve(

@@ -114,7 +114,7 @@ def _check_finite(losses: dict[str, Tensor], step: int) -> None:
     for name, value in losses.items():
         if not torch.isfinite(value):
             raise SamnbError(
-                f"The {name} of step {step} is {float(value)}.",
+                f"The {name} of step {step} is {float(value.detach())}.",
                 "lower the learning rate, or train in float32.",
             )
 

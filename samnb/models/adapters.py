@@ -85,15 +85,15 @@ def _named_for_peft(sam: Sam) -> dict[str, Tensor]:
 
 
 def _origin(sam: Sam) -> dict[str, Any]:
-    config, (total, trainable) = sam.peft_config[ADAPTER], count_parameters(sam)
+    config = sam.peft_config[ADAPTER]
     return {
         "base": base_hash(sam),
         "size": _size_of(sam),
         "side": sam.image_encoder.img_size,
         "rank": config.r,
         "alpha": config.lora_alpha,
-        "trainable parameters": trainable,
-        "total parameters": total,
+        "adapter parameters": sum(value.numel() for value in _named_for_peft(sam).values()),
+        "total parameters": count_parameters(sam).total,
     }
 
 
