@@ -76,6 +76,8 @@ def test_every_cell_was_executed_in_order_and_none_failed(chapter):
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     outputs = [output for cell in cells for output in cell.outputs]
     assert not [output for output in outputs if output.output_type == "error"]
+    shown = [output["data"].get("text/plain", "") for output in outputs if "data" in output]
+    assert not [text for text in shown if re.search(r" at 0x[0-9a-f]+>", text)]
     # Warnings and progress bars are noise to a reader, and differ from run to run.
     assert not [output.text for output in outputs if output.get("name") == "stderr"]
 

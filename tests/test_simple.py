@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from samnb.metrics import dice
-from samnb.models.simple import fingerprints, intensity_range, most_similar, threshold
+from samnb.models.simple import (
+    best_range,
+    copy_score,
+    fingerprints,
+    held_out_draws,
+    intensity_range,
+    most_similar,
+    threshold,
+)
 
 
 def _square(top: int, left: int, size: int, side: int = 32) -> np.ndarray:
@@ -47,3 +55,29 @@ def test_most_similar_finds_the_same_slice_under_noise():
     order = generator.permutation(20)
     wanted = known[order] + generator.normal(0, 0.05, known.shape)
     assert most_similar(fingerprints(wanted), fingerprints(known)).tolist() == order.tolist()
+
+
+def test_best_range_is_the_wide_one_where_all_of_it_is_target():
+    image = np.linspace(0.4, 0.6, 32 * 32).reshape(1, 32, 32)
+    low, high = best_range(image, np.ones_like(image), inner=(0.5, 0.95))
+    assert (low, high) == intensity_range(image, np.ones_like(image), 0.95)
+
+
+def test_copying_scores_one_where_the_same_slice_is_known():
+    generator = np.random.default_rng(0)
+    prints, masks = generator.random((6, 16)), generator.random((6, 8, 8)) > 0.5
+    prints, masks = np.tile(prints, (2, 1)), np.tile(masks, (2, 1, 1))
+    assert copy_score(prints, masks, np.arange(6), np.arange(6, 12)) == 1.0
+    assert copy_score(prints, masks, np.arange(3), np.arange(9, 12)) < 0.8
+
+
+def test_held_out_draws_never_divide_a_group_and_depend_on_the_seed():
+    groups = np.repeat(np.arange(8), 5)
+    draws = held_out_draws(groups, share=0.25, draws=10, seed=1)
+    for train, test in draws:
+        assert len(test) == 10
+        assert sorted([*train, *test]) == list(range(40))
+        assert not set(groups[train]) & set(groups[test])
+    again = held_out_draws(groups, share=0.25, draws=10, seed=1)
+    assert all(np.array_equal(a[1], b[1]) for a, b in zip(draws, again, strict=True))
+    assert len({tuple(test) for _, test in draws}) > 1

@@ -31,6 +31,7 @@ def execute(chapter: Path, output: Path, profile: str) -> None:
                 kernel_name="python3",
                 cwd=chapter.parent,
                 progress_bar=False,
+                extra_arguments=["--IPKernelApp.log_level=ERROR"],
             )
         except PapermillExecutionError:
             failed.write_bytes(finished.read_bytes())

@@ -100,7 +100,8 @@ def summary(table: pd.DataFrame) -> dict[str, str]:
     """A few readable lines about the rows of a `survey`."""
 
     def reach(column: str, digits: int = 1) -> str:
-        return f"{table[column].min():.{digits}f}–{table[column].max():.{digits}f}"
+        ends = [f"{value:.{digits}f}" for value in (table[column].min(), table[column].max())]
+        return "–".join(dict.fromkeys(ends))  # one number if both are equal
 
     hu = table["target_hu"]
     return {

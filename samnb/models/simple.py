@@ -4,8 +4,12 @@ They are no competitors. The threshold says how far intensity alone goes, the co
 is worth (both in chapter 1).
 """
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
+
+from samnb.metrics import dice
 
 
 def intensity_range(
@@ -19,6 +23,15 @@ def intensity_range(
     edge = (1.0 - inner) / 2
     low, high = np.quantile(inside, [edge, 1.0 - edge])
     return float(low), float(high)
+
+
+def best_range(
+    images: np.ndarray, masks: np.ndarray, inner: Sequence[float] = (0.5, 0.7, 0.8, 0.9, 0.95)
+) -> tuple[float, float]:
+    """The `intensity_range` whose largest component has the best mean Dice on these slices."""
+    ranges = [intensity_range(images, masks, part) for part in inner]
+    scores = [dice(threshold(images, *each, largest_only=True), masks).mean() for each in ranges]
+    return ranges[int(np.argmax(scores))]
 
 
 def threshold(
@@ -57,14 +70,13 @@ def most_similar(wanted: np.ndarray, known: np.ndarray) -> np.ndarray:
     return distances.argmin(axis=1)
 
 
-def copy_most_similar(
-    images: np.ndarray, masks: np.ndarray, train: np.ndarray, test: np.ndarray
-) -> np.ndarray:
-    """Masks for the slices `test`, each copied from the most similar slice of `train`.
+def copy_score(images: np.ndarray, masks: np.ndarray, train: np.ndarray, test: np.ndarray) -> float:
+    """Mean Dice if each slice of `test` is given the mask of the most similar slice of `train`.
 
     `images` are fingerprints (N, D), `masks` (N, H, W), `train` and `test` row numbers.
     """
-    return masks[train[most_similar(images[test], images[train])]]
+    copied = masks[train[most_similar(images[test], images[train])]]
+    return float(dice(copied, masks[test]).mean())
 
 
 def held_out_draws(

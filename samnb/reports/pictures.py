@@ -6,7 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from samnb.reports.style import FAINT, INK, PREDICTION, SERIES, TRUTH, panels
+from samnb.data.geometry import EDGES
+from samnb.reports.style import FAINT, PREDICTION, PROMPT, SERIES, TRUTH, panels
 
 
 def window_range(width: float, center: float) -> tuple[float, float]:
@@ -70,10 +71,10 @@ def show_slices(
 
 
 def mark_sides(axes: Axes) -> None:
-    """Write R and L on a canonical slice: the patient's right is on the left of the picture."""
-    style = {"color": INK, "fontsize": 11, "fontweight": "bold", "transform": axes.transAxes}
-    axes.text(0.03, 0.5, "R", va="center", ha="left", **style)
-    axes.text(0.97, 0.5, "L", va="center", ha="right", **style)
+    """Write R and L into the upper corners of a canonical slice, where the picture is air."""
+    style = {"color": PROMPT, "fontsize": 10, "fontweight": "bold", "transform": axes.transAxes}
+    axes.text(0.04, 0.96, EDGES["left"], va="top", ha="left", **style)
+    axes.text(0.96, 0.96, EDGES["right"], va="top", ha="right", **style)
 
 
 def strip(
@@ -85,12 +86,14 @@ def strip(
     """
     if band:
         axes.axvspan(*band, color=FAINT, linewidth=0)
-    for row, values in enumerate(groups.values()):
-        values = np.asarray(values, dtype=float)
+    for row, name in enumerate(groups):
+        values = np.asarray(groups[name], dtype=float)
         values = values[np.isfinite(values)]
         heights = row + 0.24 * (np.arange(len(values)) % 3 - 1)
         colour = SERIES[row % len(SERIES)]
         axes.plot(values, heights, "o", color=colour, markersize=5, alpha=0.8, markeredgewidth=0)
+        if not len(values):
+            continue
         axes.plot([np.median(values)] * 2, [row - 0.38, row + 0.38], color=colour, linewidth=2.5)
     axes.set_yticks(range(len(groups)), [name.replace("_", " ") for name in groups])
     axes.set_ylim(len(groups) - 0.5, -0.5)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
 
 INK = "#7b7f86"  # text, axes, ticks
 FAINT = "#7b7f8640"  # grid lines
@@ -24,7 +25,7 @@ COHORT_NAMES = {"lits": "LiTS-like", "totalsegmentator": "TotalSegmentator-like"
 SERIES = ("#2f8fd8", "#e0791c", "#19b36b", "#c061cb", "#b58900", "#f0503c")
 
 WIDTH = 8.0  # inches: the full width of a page's text
-DOTS_PER_INCH = 130
+DOTS_PER_INCH = 110
 
 _SETTINGS = {
     "figure.facecolor": "none",
@@ -37,7 +38,7 @@ _SETTINGS = {
     "axes.labelcolor": INK,
     "axes.titlecolor": INK,
     "axes.titlesize": 11,
-    "axes.titleweight": "semibold",
+    "axes.titleweight": "bold",
     "axes.labelsize": 11,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -78,3 +79,24 @@ def panels(rows: int = 1, columns: int = 1, panel_height: float | None = None, *
     height = panel_height or WIDTH / columns
     size = (WIDTH, height * rows)
     return plt.subplots(rows, columns, figsize=size, layout="constrained", **options)
+
+
+def look(cohort: str) -> dict[str, object]:
+    """How the curve of a cohort is drawn: told apart by colour and by line."""
+    return {
+        "label": COHORT_NAMES.get(cohort, cohort),
+        "color": COHORT_COLOURS.get(cohort, INK),
+        "linestyle": COHORT_LINES.get(cohort, ":"),
+        "linewidth": 2,
+    }
+
+
+def label(axes: Axes, x: str, y: str = "", legend: bool = False) -> None:
+    """Name the axes, and draw the legend of what carries a label.
+
+    Returns nothing, so a cell that ends with it shows its figure and not the text of an object.
+    """
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    if legend:
+        axes.legend()
