@@ -84,9 +84,10 @@ def strip(
 
     Points are spread a little in height, by their rank, so that equal ones stay visible.
     """
+    names = list(groups)
     if band:
         axes.axvspan(*band, color=FAINT, linewidth=0)
-    for row, name in enumerate(groups):
+    for row, name in enumerate(names):
         values = np.asarray(groups[name], dtype=float)
         values = values[np.isfinite(values)]
         heights = row + 0.24 * (np.arange(len(values)) % 3 - 1)
@@ -95,6 +96,6 @@ def strip(
         if not len(values):
             continue
         axes.plot([np.median(values)] * 2, [row - 0.38, row + 0.38], color=colour, linewidth=2.5)
-    axes.set_yticks(range(len(groups)), [name.replace("_", " ") for name in groups])
-    axes.set_ylim(len(groups) - 0.5, -0.5)
+    axes.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
+    axes.set_ylim(len(names) - 0.5, -0.5)
     axes.grid(visible=False, axis="y")
