@@ -53,7 +53,7 @@ class ShapeStream(Dataset):
         return ShapeBatch(torch.from_numpy(images), torch.from_numpy(np.stack(masks)))
 
     def batches(self, start: int, workers: int) -> Iterator[ShapeBatch]:
-        """Batches from step `start` on, drawn ahead of time by worker processes if there are any."""
+        """Batches from step `start` on, drawn ahead by worker processes if there are any."""
         ahead = {"num_workers": workers, "prefetch_factor": 8} if workers else {}
         return iter(DataLoader(self, batch_size=None, sampler=range(start, len(self)), **ahead))
 
