@@ -18,6 +18,8 @@ from segment_anything.modeling import image_encoder
 from torch import Tensor
 from torch.nn import functional as F
 
+SMALL = 256  # tokens; a window of 14 x 14 has 196
+
 
 class FastAttention(image_encoder.Attention):
     """The image encoder's attention; same parameters and names as the library's own."""
@@ -30,24 +32,34 @@ class FastAttention(image_encoder.Attention):
         qkv = self.qkv(x).reshape(batch, tokens, 3, self.num_heads, width).permute(2, 0, 3, 1, 4)
         query, key, value = qkv.unbind(0)  # each (batch, heads, tokens, width)
         if self.use_rel_pos:
-            query, key, value = self._with_positions(query, key, value, rows, columns)
-        out = F.scaled_dot_product_attention(query, key, value, scale=self.scale)
-        out = out[..., :width].transpose(1, 2).reshape(batch, rows, columns, channels)
-        return self.proj(out)
+            query, key = self._with_positions(query, key, rows, columns)
+        out = self._attend(query, key, value)
+        return self.proj(out.transpose(1, 2).reshape(batch, rows, columns, channels))
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Queries and keys may be wider than the values."""
+        if query.device.type == "cpu" and query.dtype != torch.float32 and query.shape[2] <= SMALL:
+            # PyTorch's kernel for processors takes 1.5 times as long in half precision (measured,
+            # most of it backward), and a small matrix may as well be written out.
+            scores = (query * self.scale) @ key.transpose(-2, -1)
+            return scores.softmax(dim=-1).to(value.dtype) @ value
+        width = value.shape[-1]
+        value = F.pad(value, (0, query.shape[-1] - width))  # the kernels want equal widths
+        return F.scaled_dot_product_attention(query, key, value, scale=self.scale)[..., :width]
 
     def _with_positions(
-        self, query: Tensor, key: Tensor, value: Tensor, rows: int, columns: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Append the bias terms to the queries, the one-hot codes to the keys, zeros to the values.
+        self, query: Tensor, key: Tensor, rows: int, columns: int
+    ) -> tuple[Tensor, Tensor]:
+        """Append the bias terms to the queries, the one-hot codes to the keys.
 
         The width is padded to a multiple of eight, which the kernels of GPUs ask for.
         """
         batch, heads, tokens, width = query.shape
-        row_table = image_encoder.get_rel_pos(rows, rows, self.rel_pos_h).to(query.dtype)
-        column_table = image_encoder.get_rel_pos(columns, columns, self.rel_pos_w).to(query.dtype)
+        row_table = image_encoder.get_rel_pos(rows, rows, self.rel_pos_h) / self.scale
+        column_table = image_encoder.get_rel_pos(columns, columns, self.rel_pos_w) / self.scale
         grid = query.reshape(batch, heads, rows, columns, width)
-        row_bias = torch.einsum("bnrcw,rkw->bnrck", grid, row_table) / self.scale
-        column_bias = torch.einsum("bnrcw,ckw->bnrck", grid, column_table) / self.scale
+        row_bias = torch.einsum("bnrcw,rkw->bnrck", grid, row_table.to(query.dtype))
+        column_bias = torch.einsum("bnrcw,ckw->bnrck", grid, column_table.to(query.dtype))
         padding = -(width + rows + columns) % 8
         codes = self._codes(rows, columns, padding, key)
         query = torch.cat(
@@ -59,8 +71,7 @@ class FastAttention(image_encoder.Attention):
             ],
             dim=-1,
         )
-        key = torch.cat([key, codes.expand(batch, heads, -1, -1)], dim=-1)
-        return query, key, F.pad(value, (0, query.shape[-1] - width))
+        return query, torch.cat([key, codes.expand(batch, heads, -1, -1)], dim=-1)
 
     @staticmethod
     def _codes(rows: int, columns: int, padding: int, like: Tensor) -> Tensor:
