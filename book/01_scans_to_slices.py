@@ -146,8 +146,10 @@ lits["orientation"].value_counts().to_frame("scans")
 # gets patients on their face, on their side and in a mirror. Below, the upper row does just that;
 # the lower row first brings the scans into one {term}`canonical orientation`.
 
-# %%
+# %% tags=["remove-input"]
 glue("orientations", int(lits["orientation"].nunique()), display=False)
+
+# %%
 examples = lits.groupby("orientation", sort=True).head(1).index[:4]
 as_stored, upright = [], []
 for row in examples:
@@ -237,7 +239,7 @@ free = {name: survey.target_free(table) for name, table in tables.items()}
 shares = pd.DataFrame(free, index=["of all slices", "of the middle"]).T
 shares.rename(index=style.COHORT_NAMES).map("{:.1%} are free".format)
 
-# %%
+# %% tags=["remove-input"]
 glue("free-all", f"{free['lits'][0]:.0%}", display=False)
 glue("free-middle", f"{free['lits'][1]:.0%}", display=False)
 
@@ -271,7 +273,7 @@ for name, split in splits.items():
         count = len(slices[name].rows_of(patients))
         rows.append((style.COHORT_NAMES[name], part, len(patients), count))
 table = pd.DataFrame(rows, columns=["cohort", "part", "patients", "slices"])
-table[table["patients"] > 0]
+table[table["patients"] > 0].set_index(["cohort", "part"])
 
 # %% [markdown]
 # Labels are what is scarce. The papers count them in slices: five, fifty, a hundred. The subsets are
@@ -281,7 +283,7 @@ table[table["patients"] > 0]
 subsets = cohort.labelled_subsets(profile, "lits")
 people = {count: len(subset.patients) for count, subset in subsets.items()}
 people = pd.Series(people, name="patients they come from")
-people.rename_axis("labelled slices").reset_index()
+people.rename_axis(index="labelled slices").to_frame()
 
 # %% [markdown]
 # Fifty slices of fifty patients teach more than fifty slices of one. The paper does not say how many
@@ -315,7 +317,8 @@ test_rows = np.intersect1d(with_liver, slices["lits"].rows_of(test))
 # %%
 images, masks = slices["lits"].load(train_rows)
 limits = simple.best_range(images[:, 0], masks)
-print("from", *[f"{low + value * (high - low):.0f} HU" for value in limits])
+bottom, top = (low + value * (high - low) for value in limits)
+print(f"liver: {bottom:.0f} to {top:.0f} HU")
 
 # %%
 images, masks = slices["lits"].load(test_rows)
@@ -325,7 +328,7 @@ scores = {"all": dice(plain, masks), "largest piece": dice(largest, masks)}
 scores = pd.DataFrame(scores)
 scores.agg(["mean", "median", "min", "max"]).T.map("{:.2f}".format)
 
-# %%
+# %% tags=["remove-input"]
 glue("threshold", f"{scores['largest piece'].mean():.2f}", display=False)
 
 # %% mystnb={"figure": {"caption": "The threshold on three test slices: the worst, the median, and the best by Dice. Green is the truth, red and dashed the largest piece within the range.", "name": "fig-threshold"}, "image": {"alt": "Three abdominal slices. In the first the red outline runs through liver, muscle, spleen and vessels alike; in the second it follows the liver but leaks into neighbours; in the third it nearly matches the green outline."}}
@@ -359,7 +362,7 @@ for name, group in groups.items():
     leak[name] = [simple.copy_score(prints, masks, *draw) for draw in draws]
 leak.agg(["mean", "std"]).T.map("{:.3f}".format)
 
-# %%
+# %% tags=["remove-input"]
 by_patient, by_slice = leak["by patient"].mean(), leak["by slice"].mean()
 glue("by-patient", f"{by_patient:.2f}", display=False)
 glue("by-slice", f"{by_slice:.2f}", display=False)
@@ -404,7 +407,7 @@ for step in (20, 10, 5, 2):
     others = np.setdiff1d(test, leaked)
     known = np.concatenate([train, leaked])
     score = simple.copy_score(prints, masks, known, others)
-    print(f"every {step:2}th: Dice {score:.3f}")
+    print(f"one slice in {step:2} leaked: Dice {score:.3f}")
 
 # %% [markdown]
 # ```{admonition} Solution

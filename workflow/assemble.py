@@ -27,7 +27,7 @@ def assemble(source: NotebookNode, executed: NotebookNode, stem: str) -> Noteboo
     if [cell.source for cell in places] != [cell.source for cell in runs]:
         raise SystemExit(f"error: {stem} was run with other code. Remedy: run it again.")
     for count, (place, run) in enumerate(zip(places, runs, strict=True), start=1):
-        place.outputs = [_plain_output(output, count) for output in run.outputs]
+        place.outputs = [_plain_output(output, count) for output in _joined(run.outputs)]
         place.execution_count = count
     for index, cell in enumerate(source.cells):
         cell.id = f"{stem}-{index:03d}"
@@ -35,6 +35,18 @@ def assemble(source: NotebookNode, executed: NotebookNode, stem: str) -> Noteboo
     source.nbformat, source.nbformat_minor = 4, 5
     nbformat.validate(source)
     return source
+
+
+def _joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """Outputs with printed text in one piece; in how many it arrives is a matter of timing."""
+    joined: list[NotebookNode] = []
+    for output in outputs:
+        before = joined[-1] if joined else {}
+        if output.output_type == "stream" and before.get("name") == output.name:
+            before.text += output.text
+        else:
+            joined.append(output)
+    return joined
 
 
 def _plain_output(output: NotebookNode, count: int) -> NotebookNode:

@@ -24,7 +24,7 @@ COHORT_LINES = {"lits": "-", "totalsegmentator": "--"}
 COHORT_NAMES = {"lits": "LiTS-like", "totalsegmentator": "TotalSegmentator-like"}
 SERIES = ("#2f8fd8", "#e0791c", "#19b36b", "#c061cb", "#b58900", "#f0503c")
 
-WIDTH = 8.0  # inches: the full width of a page's text
+WIDTH = 7.0  # inches: the full width of a page's text
 DOTS_PER_INCH = 110
 
 _SETTINGS = {
