@@ -8,13 +8,13 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-SNAKEMAKE := $(BIN)/snakemake --snakefile workflow/Snakefile --cores $(CORES) --quiet rules \
+SNAKEMAKE := $(BIN)/snakemake --snakefile workflow/Snakefile --cores $(CORES) --quiet host reason progress \
 	--rerun-incomplete --keep-going --config profile=$(PROFILE)
 # One thread for each of two parallel jobs beats two threads fighting over the same cores.
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock data reproduce book render notebooks test lint format clean clean-data
+.PHONY: help setup lock data reproduce book render notebooks pretrain test lint format clean clean-data
 
 help:  ## List what can be made
 	@echo "make TARGET [PROFILE=pocket|smoke|paper|my.yaml] [CORES=2] [ARGS='more for the tool']"
@@ -45,6 +45,13 @@ render: $(READY)  ## Build the site from the committed notebooks; nothing is exe
 notebooks: $(READY)  ## Run the chapters and write them into book/ (before a commit)
 	@$(SNAKEMAKE) chapters $(ARGS)
 	@cp _build/$(PROFILE)/chapters/*.ipynb book/
+
+pretrain: $(READY)  ## Train the pocket SAM anew on generic shapes (two hours; resumable)
+	@$(BIN)/samnb weights pretrain $(ARGS)
+
+pretrain: $(READY)  ## Train the pocket SAM anew (about two hours on two cores) and ship its weights
+	@OMP_NUM_THREADS=$(CORES) $(BIN)/samnb weights pretrain $(ARGS)
+	@OMP_NUM_THREADS=$(CORES) $(BIN)/samnb weights release
 
 test: $(READY)  ## Lint, unit tests, the smoke profile end to end, every committed notebook re-run
 	@$(BIN)/ruff check .

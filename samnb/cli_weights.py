@@ -80,6 +80,26 @@ def pretrain(
 
 
 @app.command()
+def release(
+    folder: Annotated[
+        Path | None, typer.Option(help="A finished pretraining; default: pretraining/ in the data.")
+    ] = None,
+    images: Annotated[int, typer.Option(min=1, help="Held-out images to measure on.")] = 2000,
+    progress: ProgressOption = True,
+) -> None:
+    """Measure a finished pretraining on held-out shapes and ship it: weights and record.
+
+    Example: [cyan]samnb weights release[/cyan]
+    """
+    from samnb.paths import data_root
+    from samnb.pretraining.release import release as ship
+
+    record = ship(folder or data_root() / "pretraining", images, progress)
+    for name, aim in record["targets"].items():
+        print(f"{name:24} {record['evaluation'][name]:.3f}  aim {aim:.2f}")
+
+
+@app.command()
 def evaluate(
     weights: Annotated[
         str, typer.Option(help="pocket, or the path of a .safetensors or .pth file.")

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import send_to_device
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -79,7 +80,7 @@ def fit(
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(settings, state.step)
         with _precision(settings, accelerator.device):
-            losses = method(batch)
+            losses = method(send_to_device(batch, accelerator.device))
         _check_finite(losses, state.step)
         accelerator.backward(losses["loss"])
         accelerator.clip_grad_norm_(parameters, settings.clip)

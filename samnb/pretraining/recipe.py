@@ -6,7 +6,7 @@ answer as mask prompt, as a person would correct it.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,8 +21,7 @@ from samnb.pretraining.shapes import draw_shapes
 from samnb.prompts import box_of, jitter_boxes, random_click
 
 
-@dataclass(frozen=True)
-class ShapeBatch:
+class ShapeBatch(NamedTuple):
     """images: (N, 1, S, S), 0-1; masks: (N, K, S, S) bool, K objects of every image."""
 
     images: Tensor
@@ -69,7 +68,7 @@ class Pretraining(nn.Module):
     def forward(self, batch: ShapeBatch) -> dict[str, Tensor]:
         embeddings = encode(self.sam, batch.images)
         target = at_logit_grid(batch.masks, self.sam).flatten(0, 1)
-        boxed = torch.rand(len(target)) < 0.5
+        boxed = torch.rand(len(target), device=target.device) < 0.5
         prompts = first_prompts(batch.masks, boxed)
         answer = decode(self.sam, embeddings, prompts)
         losses = [self._first_loss(answer, target, boxed)]
@@ -103,8 +102,8 @@ def first_prompts(masks: Tensor, boxed: Tensor) -> Prompts:
     boxes[~boxed] = torch.nan
     points = random_click(flat)
     labels = torch.where(boxed, PADDING, 1)[:, None]
-    image = torch.arange(images).repeat_interleave(objects)
-    return Prompts(image.to(masks.device), boxes, points[:, None], labels.to(masks.device))
+    image = torch.arange(images, device=masks.device).repeat_interleave(objects)
+    return Prompts(image, boxes, points[:, None], labels)
 
 
 def correct(prompts: Prompts, logits: Tensor, target: Tensor, side: int) -> Prompts:
