@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -20,10 +19,12 @@ def samnb(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
 
 
 def test_help_is_quick_and_names_the_groups():
-    began = time.perf_counter()
+    before = os.times()
     result = samnb("--help")
+    after = os.times()
     assert result.returncode == 0
-    assert time.perf_counter() - began < 2  # a third of a second on an idle machine
+    # Processor time, which other work on the machine does not lengthen much: a third of a second.
+    assert after.children_user - before.children_user < 1
     assert "doctor" in result.stdout
     assert "data" in result.stdout
 
