@@ -10,7 +10,9 @@ from samnb.models.simple import (
     fingerprints,
     held_out_draws,
     intensity_range,
+    largest_pieces,
     most_similar,
+    opened,
     threshold,
 )
 
@@ -39,14 +41,15 @@ def test_intensity_range_leaves_the_tails_out():
     assert high == pytest.approx(899.1)
 
 
-def test_threshold_drops_specks_and_keeps_the_largest_part():
+def test_threshold_then_opening_then_the_largest_piece():
     image = np.zeros((1, 32, 32))
-    big, small = _square(2, 2, 12), _square(20, 20, 6)
-    image[0][big | small | _square(30, 2, 1)] = 0.5
-    every = threshold(image, 0.4, 0.6)[0]
-    assert np.array_equal(every, big | small)
-    assert np.array_equal(threshold(image, 0.4, 0.6, largest_only=True)[0], big)
-    assert not threshold(image, 0.8, 0.9, largest_only=True).any()
+    big, small, speck = _square(2, 2, 12), _square(20, 20, 6), _square(30, 2, 1)
+    image[0][big | small | speck] = 0.5
+    found = threshold(image, 0.4, 0.6)
+    assert np.array_equal(found[0], big | small | speck)
+    assert np.array_equal(opened(found)[0], big | small)
+    assert np.array_equal(largest_pieces(found)[0], big)
+    assert not largest_pieces(threshold(image, 0.8, 0.9)).any()
 
 
 def test_most_similar_finds_the_same_slice_under_noise():

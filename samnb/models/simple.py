@@ -26,35 +26,36 @@ def intensity_range(
 
 
 def best_range(
-    images: np.ndarray, masks: np.ndarray, inner: Sequence[float] = (0.5, 0.7, 0.8, 0.9, 0.95)
+    images: np.ndarray, masks: np.ndarray, inner: Sequence[float] = (0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
 ) -> tuple[float, float]:
-    """The `intensity_range` whose largest component has the best mean Dice on these slices."""
+    """The `intensity_range` whose largest pieces have the best mean Dice on these slices."""
     ranges = [intensity_range(images, masks, part) for part in inner]
-    scores = [dice(threshold(images, *each, largest_only=True), masks).mean() for each in ranges]
+    scores = [dice(largest_pieces(threshold(images, *each)), masks).mean() for each in ranges]
     return ranges[int(np.argmax(scores))]
 
 
-def threshold(
-    images: np.ndarray, low: float, high: float, largest_only: bool = False
-) -> np.ndarray:
-    """All pixels in [low, high]: (N, H, W) → bool (N, H, W); on request their largest component.
-
-    The mask is first opened (3 × 3), as anyone would: single pixels and thin bridges go.
-    """
-    kernel = np.ones((3, 3), np.uint8)
-    inside = ((images >= low) & (images <= high)).astype(np.uint8)
-    opened = [cv2.morphologyEx(mask, cv2.MORPH_OPEN, kernel) for mask in inside]
-    kept = [_largest_component(mask) for mask in opened] if largest_only else opened
-    return np.stack(kept).astype(bool)
+def threshold(images: np.ndarray, low: float, high: float) -> np.ndarray:
+    """All pixels in [low, high]: (N, H, W) → bool (N, H, W)."""
+    return (images >= low) & (images <= high)
 
 
-def _largest_component(mask: np.ndarray) -> np.ndarray:
-    """The largest 8-connected part of a uint8 mask (H, W)."""
+def opened(masks: np.ndarray, width: int = 3) -> np.ndarray:
+    """Masks without what is narrower than `width` pixels: specks, and bridges between pieces."""
+    kernel = np.ones((width, width), np.uint8)
+    masks = masks.astype(np.uint8)
+    return np.stack([cv2.morphologyEx(m, cv2.MORPH_OPEN, kernel) for m in masks]).astype(bool)
+
+
+def largest_pieces(masks: np.ndarray) -> np.ndarray:
+    """The largest 8-connected piece of each mask: (N, H, W) → bool (N, H, W)."""
+    return np.stack([_largest_piece(mask) for mask in masks.astype(np.uint8)])
+
+
+def _largest_piece(mask: np.ndarray) -> np.ndarray:
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     if count <= 1:  # background only
-        return mask
-    largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
-    return labels == largest
+        return mask.astype(bool)
+    return labels == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
 
 
 def fingerprints(images: np.ndarray, side: int = 32) -> np.ndarray:
