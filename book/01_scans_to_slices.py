@@ -305,9 +305,9 @@ except LeakError as error:
 # ## How far does a threshold go?
 #
 # Before any learning: the liver has its range of Hounsfield units, so why not take all pixels in it?
-# We give the idea every advantage. The range is read from the masks of *all* training slices, and its
+# We give the idea a good start. The range is read from the masks of *all* training slices, and its
 # width is the one that works best on them. Then we keep only the largest piece, since the liver is
-# one; and, better still, first cut the narrow bridges to its neighbours. The measure is
+# one; and, as a last try, cut the narrow bridges to its neighbours before. The measure is
 # {term}`Dice`, the overlap of two masks.
 
 # %%
