@@ -192,7 +192,7 @@ figure = pictures.show_slices(shown, titles, outlines, columns=4)
 
 # %%
 summary = {name: survey.summary(table) for name, table in tables.items()}
-pd.DataFrame(summary).T.rename(index=style.COHORT_NAMES)
+pd.DataFrame(summary).rename(columns=style.COHORT_NAMES)
 
 # %% mystnb={"figure": {"caption": "Median Hounsfield units of the liver, one step per patient. A model that has learned how bright a liver is will be surprised by the second cohort.", "name": "fig-shift"}, "image": {"alt": "Two step curves of the cumulative share of patients over the liver's median Hounsfield units. The LiTS-like curve, solid, rises steeply; the TotalSegmentator-like curve, dashed, begins lower and spreads wider."}}
 figure, axes = style.panels(panel_height=2.8)
@@ -335,12 +335,12 @@ scores.agg(["mean", "median", "min", "max"]).T.map("{:.2f}".format)
 glue("threshold", f"{scores['largest piece'].mean():.2f}", display=False)
 glue("opened", f"{scores['bridges cut first'].mean():.2f}", display=False)
 
-# %% mystnb={"figure": {"caption": "The threshold on three test slices: the worst, the median, and the best by Dice. Green is the truth, red and dashed the largest piece within the range.", "name": "fig-threshold"}, "image": {"alt": "Three abdominal slices. In the first the red outline runs through liver, muscle, spleen and vessels alike; in the second it follows the liver but leaks into neighbours; in the third it nearly matches the green outline."}}
+# %% mystnb={"figure": {"caption": "The threshold on three test slices: the worst, the median, and the best by Dice. The green line is the truth, the red area the largest piece within the range.", "name": "fig-threshold"}, "image": {"alt": "Three abdominal slices. In the first the red area lies in the muscles and misses the liver; in the second it covers much of the liver with gaps and leaks into neighbours; in the third it nearly fills the green outline."}}
 best_last = scores["largest piece"].sort_values()
 rows = best_last.index[[0, len(best_last) // 2, -1]]
 titles = [f"Dice {value:.2f}" for value in best_last[rows]]
 shown = images[rows, 0], titles, masks[rows], largest[rows]
-figure = pictures.show_slices(*shown)
+figure = pictures.show_slices(*shown, filled=True)
 
 # %% [markdown]
 # A mean Dice of {glue:text}`threshold` over the test slices with liver, {glue:text}`opened` with the

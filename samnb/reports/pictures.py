@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from samnb.data.geometry import EDGES
@@ -28,12 +29,19 @@ def show_slice(
     prediction: np.ndarray | None = None,
     title: str = "",
     aspect: float = 1.0,
+    filled: bool = False,
 ) -> None:
     """Draw one slice (H, W), values 0-1, with the outline of truth (green) and prediction (red).
 
-    `aspect` is pixel height over pixel width in mm, for planes with unequal spacing.
+    `aspect` is pixel height over pixel width in mm, for planes with unequal spacing. `filled` draws
+    the prediction as a tinted area, for ragged masks whose outline would hide the picture.
     """
     axes.imshow(image, cmap="gray", vmin=0, vmax=1, aspect=aspect, interpolation="nearest")
+    if filled and prediction is not None:
+        tint = np.zeros((*prediction.shape, 4))
+        tint[prediction.astype(bool)] = to_rgba(PREDICTION, 0.55)
+        axes.imshow(tint, aspect=aspect, interpolation="nearest")
+        prediction = None
     for mask, colour, line in ((truth, TRUTH, "solid"), (prediction, PREDICTION, "dashed")):
         if mask is not None and mask.any():
             axes.contour(mask, levels=[0.5], colors=colour, linewidths=1.4, linestyles=line)
@@ -50,8 +58,12 @@ def show_slices(
     truths: Sequence[np.ndarray | None] | None = None,
     predictions: Sequence[np.ndarray | None] | None = None,
     columns: int | None = None,
+    filled: bool = False,
 ) -> Figure:
-    """Grid of slices, each (H, W) with values 0-1, read left to right, top to bottom."""
+    """Grid of slices, each (H, W) with values 0-1, read left to right, top to bottom.
+
+    `filled` as in `show_slice`.
+    """
     count = len(images)
     columns = columns or count
     rows = -(-count // columns)
@@ -66,6 +78,7 @@ def show_slices(
             truths[place] if truths is not None else None,
             predictions[place] if predictions is not None else None,
             titles[place] if titles is not None else "",
+            filled=filled,
         )
     return figure
 
