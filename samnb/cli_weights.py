@@ -56,8 +56,9 @@ def pretrain(
         typer.Option(help="Checkpoints and result; default: pretraining/ in the data folder."),
     ] = None,
     precision: Annotated[
-        str, typer.Option(help="float32, or bfloat16 where the hardware multiplies in it.")
-    ] = "float32",
+        str | None,
+        typer.Option(help="float32 or bfloat16 throughout; default: each phase's own."),
+    ] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that draw images ahead.")] = 1,
     device: DeviceOption = "auto",
     progress: ProgressOption = True,
@@ -66,10 +67,10 @@ def pretrain(
 
     Run it again after an interruption: it goes on where it stood.
 
-    Example: [cyan]samnb weights pretrain --precision bfloat16[/cyan]
+    Example: [cyan]samnb weights pretrain --device cuda --precision bfloat16[/cyan]
     """
     _choose_device(device)
-    if precision not in ("float32", "bfloat16"):
+    if precision not in (None, "float32", "bfloat16"):
         raise SamnbError(f"No precision '{precision}'.", "use float32 or bfloat16.")
     from samnb.paths import data_root
     from samnb.pretraining import pretrain as recipe

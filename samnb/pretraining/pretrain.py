@@ -4,7 +4,7 @@ Two phases: first at 64 x 64 pixels, where an image costs a fifth, then at 128 x
 averaged weights of the first.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -29,11 +29,13 @@ class Phase:
     learning_rate: float
     warmup: int
     final: float = 0.0
+    precision: str = "float32"
 
 
+# In half precision a step at 128 takes half the time, where the processor has bfloat16.
 PHASES = (
     Phase(64, steps=5000, images=16, objects=4, learning_rate=1e-3, warmup=500, final=0.3),
-    Phase(128, steps=2500, images=12, objects=4, learning_rate=6e-4, warmup=100),
+    Phase(128, 3500, images=12, objects=4, learning_rate=6e-4, warmup=100, precision="bfloat16"),
 )
 
 
@@ -41,13 +43,17 @@ def pretrain(
     folder: Path,
     phases: tuple[Phase, ...] = PHASES,
     seed: int = 1,
-    precision: str = "float32",
+    precision: str | None = None,
     workers: int = 1,
     progress: bool = True,
 ) -> list[Trained]:
-    """Run all phases, each continuing where it stood; leave `sam.safetensors` in `folder`."""
+    """Run all phases, each continuing where it stood; leave `sam.safetensors` in `folder`.
+
+    precision: "float32" or "bfloat16" for all phases, in place of each phase's own.
+    """
     weights, done = None, []
     for number, phase in enumerate(phases):
+        phase = replace(phase, precision=precision or phase.precision)
         torch.manual_seed(seed + number)
         sam = build_sam("pocket", side=phase.side)
         if weights is not None:
@@ -57,13 +63,12 @@ def pretrain(
             phase,
             seed + number,
             folder / f"phase{number + 1}",
-            precision,
             workers,
             progress,
         )
         weights = {name.removeprefix("sam."): value for name, value in trained.weights.items()}
         done.append(trained)
-    half = {name: value.half().contiguous() for name, value in weights.items()}
+    half = {name: value.half().cpu().contiguous() for name, value in weights.items()}
     with atomic_path(folder / "sam.safetensors") as temporary:
         save_file(half, temporary)
     write_json(folder / "history.json", [{"seconds": t.seconds, "losses": t.history} for t in done])
@@ -75,17 +80,17 @@ def run_phase(
     phase: Phase,
     seed: int,
     folder: Path,
-    precision: str,
     workers: int,
     progress: bool,
 ) -> Trained:
+    """Train `method` for one phase, from where it stood in `folder`."""
     stream = ShapeStream(seed, phase.side, phase.images, phase.objects, phase.steps)
     settings = TrainingSettings(
         steps=phase.steps,
         learning_rate=phase.learning_rate,
         warmup=phase.warmup,
         final=phase.final,
-        precision=precision,
+        precision=phase.precision,
         seed=seed,
     )
     batches = partial(stream.batches, workers=workers)
