@@ -46,9 +46,6 @@ notebooks: $(READY)  ## Run the chapters and write them into book/ (before a com
 	@$(SNAKEMAKE) chapters $(ARGS)
 	@cp _build/$(PROFILE)/chapters/*.ipynb book/
 
-pretrain: $(READY)  ## Train the pocket SAM anew on generic shapes (two hours; resumable)
-	@$(BIN)/samnb weights pretrain $(ARGS)
-
 pretrain: $(READY)  ## Train the pocket SAM anew (about two hours on two cores) and ship its weights
 	@OMP_NUM_THREADS=$(CORES) $(BIN)/samnb weights pretrain $(ARGS)
 	@OMP_NUM_THREADS=$(CORES) $(BIN)/samnb weights release
