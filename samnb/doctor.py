@@ -115,10 +115,15 @@ def data(profile: Profile) -> list[Finding]:
 def _cohort(profile: Profile, name: str) -> Finding:
     cohort = profile.data.cohorts[name]
     folder = cohort_folder(profile, name)
+    remedy = _how_to_get(cohort, profile, name)
+    if cohort.phantom:
+        there = len(list((folder / ".phantom").glob("*.json")))
+        text = f"{there} of {cohort.phantom.patients} phantoms in {folder}"
+        whole = there == cohort.phantom.patients
+        return Finding("data", name, text, *(() if whole else ("bad", remedy)))
     if folder.is_dir() and any(folder.iterdir()):
-        kind = "phantoms" if cohort.phantom else "real data"
-        return Finding("data", name, f"{kind} in {folder}")
-    return Finding("data", name, f"nothing in {folder}", "bad", _how_to_get(cohort, profile, name))
+        return Finding("data", name, f"real data in {folder}")
+    return Finding("data", name, f"nothing in {folder}", "bad", remedy)
 
 
 def cohort_folder(profile: Profile, name: str) -> Path:
@@ -144,17 +149,14 @@ def _slices() -> Finding:
 
 
 def weights(profile: Profile) -> list[Finding]:
-    """Weights of the profile's SAM; the pocket SAM's come inside the package."""
+    """Weights of the profile's SAM; the pocket SAM's come with the package."""
+    from samnb.models.weights import weights_path  # imports PyTorch
+
     size = profile.sam.size
-    inside = sorted((Path(__file__).parent / "models").glob("**/*.safetensors"))
-    if size == "pocket" and inside:
-        return [
-            Finding("weights", size, f"in the package, {inside[0].stat().st_size / 1e6:.1f} MB")
-        ]
+    path = weights_path(size)
+    if path.is_file():
+        return [Finding("weights", size, f"{path.stat().st_size / 1e6:.0f} MB in {path}")]
     if size == "pocket":
-        remedy = "chapters that prompt SAM need them; this one checkout works without"
+        remedy = "`make pretrain` makes them; only chapters that prompt SAM need them"
         return [Finding("weights", size, "not in this checkout", "note", remedy)]
-    folder = data_root() / "weights"
-    if found := sorted(folder.glob(f"sam_{size}_*")):
-        return [Finding("weights", size, f"{found[0]}")]
-    return [Finding("weights", size, f"not in {folder}", "bad", f"run `samnb weights get {size}`")]
+    return [Finding("weights", size, f"not in {path}", "bad", f"run `samnb weights get {size}`")]
