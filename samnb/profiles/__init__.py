@@ -69,10 +69,20 @@ class LoraSettings:
 
 
 @dataclass(frozen=True)
+class AdaptationSettings:
+    """How an adapter is taught on labelled slices with given boxes."""
+
+    steps: int = 60
+    batch: int = 8  # slices per step
+    learning_rate: float = 1e-3
+
+
+@dataclass(frozen=True)
 class SamSettings:
     size: str = "pocket"  # pocket, vit_b, vit_l, vit_h
     side: int = 128  # input side, pixels
     lora: LoraSettings = field(default_factory=LoraSettings)
+    adaptation: AdaptationSettings = field(default_factory=AdaptationSettings)
 
 
 @dataclass(frozen=True)
