@@ -1,0 +1,133 @@
+"""Simulated users, and the teaching of SAM with boxes."""
+
+from itertools import islice
+
+import pytest
+import torch
+
+from samnb.models.box_prompted import BoxPrompted, segment_in_boxes, shuffled_batches
+from samnb.models.interactive import click_and_correct, segment_by_clicks
+from samnb.models.lora import add_lora
+from samnb.models.sam import build_sam, encode
+from samnb.profiles import LoraSettings
+from samnb.prompts import box_iou, box_of, boxes_with_iou, jitter_boxes, middle_click, random_click
+
+SIDE = 64
+
+
+def squares(count: int) -> torch.Tensor:
+    """Masks (count, SIDE, SIDE) of growing squares."""
+    masks = torch.zeros(count, SIDE, SIDE, dtype=torch.bool)
+    for number in range(count):
+        masks[number, 10 : 20 + 4 * number, 12 : 30 + 3 * number] = True
+    return masks
+
+
+@pytest.fixture(scope="module")
+def sam():
+    torch.manual_seed(0)
+    return build_sam("pocket", side=SIDE).eval()
+
+
+def test_boxes_are_tight_and_exclusive():
+    assert box_of(squares(2)).tolist() == [[12, 10, 30, 20], [12, 10, 33, 24]]
+
+
+@pytest.mark.parametrize("wanted", [0.4, 0.5, 0.75, 0.9])
+def test_boxes_of_a_wanted_overlap_have_it(wanted):
+    exact = box_of(squares(8))
+    moved = boxes_with_iou(exact, wanted, SIDE, torch.Generator().manual_seed(1))
+    torch.testing.assert_close(box_iou(moved, exact), torch.full((8,), wanted), atol=1e-3, rtol=0)
+    assert not torch.equal(moved[0] - exact[0], moved[1] - exact[1])
+    assert (moved >= 0).all()
+    assert (moved <= SIDE).all()
+
+
+def test_shaken_boxes_stay_inside_and_keep_an_area():
+    torch.manual_seed(0)
+    edge = torch.tensor([[0.0, 0, 3, 3], [60, 60, 64, 64], [0, 0, 64, 64]]).repeat(200, 1)
+    shaken = jitter_boxes(edge, SIDE)
+    assert (shaken[:, 2:] - shaken[:, :2] > 1.99).all()
+    assert (shaken >= 0).all()
+    assert (shaken <= SIDE).all()
+    assert (shaken != edge).any()
+
+
+def test_clicks_are_inside_and_the_middle_is_in_the_middle():
+    masks = squares(8)
+    row = torch.arange(8)
+    for click in (random_click(masks), middle_click(masks)):
+        x, y = click.long().unbind(1)
+        assert masks[row, y, x].all()
+    ring = torch.ones(1, 9, 9, dtype=torch.bool)
+    assert middle_click(ring).tolist() == [[4, 4]]
+
+
+def test_random_clicks_reach_every_pixel_of_a_region():
+    region = torch.zeros(1, 4, 4, dtype=torch.bool)
+    region[0, 1, 1:4] = True
+    torch.manual_seed(0)
+    seen = {tuple(random_click(region)[0].tolist()) for _ in range(60)}
+    assert seen == {(1, 1), (2, 1), (3, 1)}
+
+
+def test_each_correction_goes_where_the_last_answer_was_wrong(sam, monkeypatch):
+    asked = []
+    from samnb.models import interactive
+
+    def spy(model, embeddings, prompts):
+        asked.append(prompts)
+        return decode(model, embeddings, prompts)
+
+    decode = interactive.decode
+    monkeypatch.setattr(interactive, "decode", spy)
+    target = squares(3)
+    embeddings = encode(sam, torch.rand(3, 1, SIDE, SIDE)).detach()
+    _, found = click_and_correct(sam, embeddings, torch.arange(3), target, clicks=3)
+    assert [prompts.points.shape[1] for prompts in asked] == [1, 2, 3]
+    assert asked[0].masks is None
+    assert asked[1].masks is not None
+    for turn in (1, 2):
+        x, y = asked[turn].points[:, -1].long().unbind(1)
+        row = torch.arange(3)
+        assert (found[turn - 1][row, y, x] != target[row, y, x]).all()
+        assert (asked[turn].labels[:, -1] == target[row, y, x].long()).all()
+
+
+def test_masks_do_not_depend_on_the_batch(sam):
+    images, masks = torch.rand(5, 1, SIDE, SIDE), squares(5)
+    whole = segment_in_boxes(sam, images, box_of(masks))
+    assert torch.equal(whole, segment_in_boxes(sam, images, box_of(masks), batch=2))
+    clicked = segment_by_clicks(sam, images, masks, clicks=2)
+    assert torch.equal(clicked, segment_by_clicks(sam, images, masks, clicks=2, batch=3))
+
+
+def test_teaching_with_boxes_lowers_the_loss_and_touches_only_the_adapter():
+    torch.manual_seed(0)
+    sam = add_lora(build_sam("pocket", side=SIDE), LoraSettings(4, 4.0), ("mask_decoder",))
+    masks = squares(4)
+    images = masks[:, None].float() * 0.5 + 0.2
+    frozen = {name: p.clone() for name, p in sam.named_parameters() if not p.requires_grad}
+    method = BoxPrompted(sam, jitter=0)
+    trained = [p for p in sam.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(trained, lr=3e-3)
+    losses = []
+    for _ in range(25):
+        losses.append(method((images, masks))["loss"])
+        optimiser.zero_grad()
+        losses[-1].backward()
+        optimiser.step()
+    assert losses[-1] < 0.6 * losses[0]
+    for name, parameter in sam.named_parameters():
+        if name in frozen:
+            assert torch.equal(parameter, frozen[name]), name
+
+
+def test_batches_go_through_all_slices_and_start_at_any_step():
+    images, masks = torch.arange(10.0)[:, None, None, None], torch.arange(10)[:, None, None]
+    first = list(islice(shuffled_batches(images, masks, 4, seed=3), 6))
+    seen = torch.cat([batch[0].flatten() for batch in first[:3]])
+    assert sorted(seen.tolist()) == list(range(10))
+    later = list(islice(shuffled_batches(images, masks, 4, seed=3, start=4), 2))
+    for (one, _), (other, _) in zip(first[4:], later, strict=True):
+        assert torch.equal(one, other)
