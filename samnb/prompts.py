@@ -71,7 +71,8 @@ def boxes_with_iou(boxes: Tensor, wanted: float, side: int, generator: torch.Gen
 
     A random direction is drawn for the four edges; how far to go along it is found by bisection.
     Boxes stay inside the image of `side` pixels, where the wanted overlap may be out of reach for
-    a box that fills it: the nearest is taken. Meant for wanted >= 0.4: further out, a box may lose its area first.
+    a box that fills it: the nearest is taken. Meant for wanted >= 0.4: a box that moves further
+    may lose its area first.
     """
     size = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
     direction = torch.randn(boxes.shape, generator=generator)
