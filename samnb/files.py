@@ -1,13 +1,20 @@
-"""Files that are whole or absent: atomic writes, checksums, JSON."""
+"""Files that are whole or absent: atomic writes, checksums, JSON, room for them on the disk."""
 
+import errno
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from samnb.errors import SamnbError
+
+AGAIN = "run the same command again: it goes on where it stopped."
+ROOM = 100 << 20  # bytes left free on the disk
 
 
 @contextmanager
@@ -55,3 +62,25 @@ def read_json(path: Path | str) -> Any:
 def sha256(path: Path | str) -> str:
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def require_room(folder: Path, size: float) -> None:
+    """Refuse to start what the disk cannot hold; `size` in bytes."""
+    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    free = shutil.disk_usage(existing).free
+    if free < size + ROOM:
+        raise SamnbError(
+            f"{folder}: needs {(size + ROOM) / 1e9:.1f} GB, but {free / 1e9:.1f} GB are free.",
+            "make room, or put the data elsewhere: export SAMNB_DATA=/path.",
+        )
+
+
+def disk_error(folder: Path, error: OSError) -> SamnbError:
+    """What to tell a person whose `folder` could not be written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return SamnbError(f"{folder}: the disk is full.", f"make room, then {AGAIN}")
+    what = error.strerror or str(error)
+    return SamnbError(
+        f"{folder}: cannot be written ({what}).",
+        "check its permissions, or put the data elsewhere: export SAMNB_DATA=/path.",
+    )

@@ -1,22 +1,21 @@
-"""Downloads go on where they stopped, and archives cannot write outside their folder."""
+"""Data sets come whole, and archives cannot write outside their folder."""
 
 import hashlib
 import io
 import json
-import socket
 import tarfile
-import threading
 import zipfile
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
 
+from samnb import files
 from samnb.data import archive as archive_module
 from samnb.data import download as download_module
 from samnb.data.archive import unpack
 from samnb.data.download import get, sources
 from samnb.errors import DataError, SamnbError
+from samnb.fetch import CHUNK
 
 CONTENT = {
     "set/a/one.bin": np.random.default_rng(0).bytes(300_000),
@@ -43,67 +42,6 @@ def tarred(files=CONTENT, mode="w") -> bytes:
     return buffer.getvalue()
 
 
-class Server(ThreadingHTTPServer):
-    """Serves `payload` at every path; `drops` answers break off after `drop_after` bytes."""
-
-    payload = b""
-    drops = 0
-    drop_after = 250_000
-    ranges = True
-    status = 200  # of answers to come, if not a success
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.asked: list[str | None] = []  # Range header of each request
-        self.sent = 0
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_port}/set.zip"
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self):
-        server, asked = self.server, self.headers.get("Range")
-        server.asked.append(asked)
-        if server.status != 200:
-            self.send_error(server.status)
-            return
-        start = 0
-        if asked and server.ranges:
-            start = int(asked.removeprefix("bytes=").rstrip("-"))
-            if start >= len(server.payload):
-                self.send_response(416)
-                self.send_header("Content-Range", f"bytes */{len(server.payload)}")
-                self.end_headers()
-                return
-            self.send_response(206)
-            last = len(server.payload) - 1
-            self.send_header("Content-Range", f"bytes {start}-{last}/{len(server.payload)}")
-        else:
-            self.send_response(200)
-        rest = server.payload[start:]
-        self.send_header("Content-Length", str(len(rest)))
-        self.end_headers()
-        if server.drops:
-            server.drops -= 1
-            rest = rest[: server.drop_after]
-        self.wfile.write(rest)
-        server.sent += len(rest)
-
-    def log_message(self, *rest):
-        pass
-
-
-@pytest.fixture
-def server():
-    with Server() as running:
-        thread = threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        yield running
-        running.shutdown()
-
-
 @pytest.fixture
 def known(server, monkeypatch):
     """Make `server` the source of a data set named toy; returns a function to set its payload."""
@@ -124,7 +62,6 @@ def known(server, monkeypatch):
         )
         monkeypatch.setattr(download_module, "sources", lambda: {"toy": source})
 
-    monkeypatch.setattr(download_module, "PAUSE", 0.0)
     return serve
 
 
@@ -176,17 +113,10 @@ def test_dropped_connection_goes_on(tmp_path, server, known):
     assert server.asked[0] is None
     assert len(starts) == 2
     assert 0 < starts[0] < starts[1]
-    assert server.sent < len(server.payload) + 2 * download_module.CHUNK
+    assert server.sent < len(server.payload) + 2 * CHUNK
 
 
-def test_server_without_ranges_starts_anew(tmp_path, server, known):
-    known(zipped())
-    server.drops, server.ranges = 1, False
-    folder, _ = fetch(tmp_path / "toy")
-    assert_complete(folder)
-
-
-def test_download_survives_the_process(tmp_path, server, known, monkeypatch):
+def test_download_survives_the_process(tmp_path, server, known):
     """What a killed process leaves is a .part file; the next call asks for the rest only."""
     known(zipped())
     work = tmp_path / "toy.download"
@@ -195,25 +125,6 @@ def test_download_survives_the_process(tmp_path, server, known, monkeypatch):
     folder, _ = fetch(tmp_path / "toy")
     assert_complete(folder)
     assert server.asked == ["bytes=100000-"]
-
-
-def test_part_that_is_whole_already(tmp_path, server, known):
-    known(zipped())
-    work = tmp_path / "toy.download"
-    work.mkdir()
-    (work / "set.zip.part").write_bytes(server.payload)
-    assert_complete(fetch(tmp_path / "toy")[0])
-    assert server.sent == 0
-
-
-def test_connection_that_never_gets_on(tmp_path, server, known):
-    known(zipped())
-    server.drops, server.drop_after = 1000, 0
-    with pytest.raises(SamnbError, match=r"fails \(broke off\).*goes on where it stopped"):
-        fetch(tmp_path / "toy")
-    assert len(server.asked) == download_module.TRIES
-    server.drops = 0
-    assert_complete(fetch(tmp_path / "toy")[0])
 
 
 def test_wrong_checksum_keeps_nothing(tmp_path, server, known):
@@ -226,37 +137,28 @@ def test_wrong_checksum_keeps_nothing(tmp_path, server, known):
     assert_complete(fetch(tmp_path / "toy")[0])
 
 
-def test_offline_is_said_at_once(tmp_path, known, monkeypatch):
-    with socket.socket() as taken:  # a port nobody listens on
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
-        known(b"")
-        source = download_module.sources()["toy"]
-        offline = download_module.Source(**(vars(source) | {"url": f"http://127.0.0.1:{port}/a"}))
-        monkeypatch.setattr(download_module, "sources", lambda: {"toy": offline})
-        monkeypatch.setattr(download_module, "PAUSE", 60.0)
-        with pytest.raises(SamnbError, match=r"no connection.*check network and proxy") as caught:
-            fetch(tmp_path / "toy")
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(("status", "tries"), [(404, 1), (503, download_module.TRIES)])
-def test_server_errors(tmp_path, server, known, status, tries):
-    known(b"")
-    server.status = status
-    with pytest.raises(SamnbError, match=str(status)):
-        fetch(tmp_path / "toy")
-    assert len(server.asked) == tries
-
-
 def test_disk_space_is_checked_first(tmp_path, server, known, monkeypatch):
     known(zipped())
-    usage = archive_module.shutil.disk_usage(tmp_path)
-    little = usage._replace(free=archive_module.ROOM + len(server.payload))
-    monkeypatch.setattr(archive_module.shutil, "disk_usage", lambda path: little)
+    usage = files.shutil.disk_usage(tmp_path)
+    little = usage._replace(free=files.ROOM + len(server.payload))  # but none to unpack it
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda path: little)
     with pytest.raises(SamnbError, match=r"needs .* GB.*make room"):
         fetch(tmp_path / "toy")
     assert not (tmp_path / "toy").exists()
+    assert not list((tmp_path / "toy.download").glob("set.zip*"))
+
+
+def test_archive_put_there_by_hand(tmp_path, server, known):
+    """What the error of a machine that is offline says, works."""
+    known(zipped())
+    server.status = 404
+    with pytest.raises(SamnbError) as caught:
+        fetch(tmp_path / "toy")
+    place = tmp_path / "toy.download" / "set.zip"
+    assert str(place) in caught.value.remedy
+    place.write_bytes(server.payload)
+    assert_complete(fetch(tmp_path / "toy")[0])
+    assert len(server.asked) == 1
 
 
 def test_unwritable_folder(tmp_path, known):

@@ -1,27 +1,19 @@
 """Weights: fetched whole, read safely, fitted to the side, never half loaded."""
 
-import hashlib
 import os
 import pickle
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import torch
 from safetensors.torch import save_file
 from segment_anything.modeling.image_encoder import get_rel_pos
 
-from samnb import fetch as fetching
 from samnb.errors import SamnbError
-from samnb.fetch import fetch
 from samnb.models import weights
 from samnb.models.lora import add_lora
 from samnb.models.sam import SAM_SIZES, SamSize, build_sam, encode
 from samnb.models.weights import base_hash, fit_to_side, load_sam, load_weights, published
 from samnb.profiles import LoraSettings
-
-CONTENT = os.urandom(300_000)
-HASH = "sha256:" + hashlib.sha256(CONTENT).hexdigest()
 
 
 @pytest.fixture
@@ -209,92 +201,3 @@ def test_the_hash_of_the_base_ignores_adapter_and_speed_but_no_weight():
     with torch.no_grad():
         sam.image_encoder.blocks[3].attn.qkv.base_layer.bias[7] += 1e-6
     assert base_hash(sam) != plain
-
-
-class _Server(BaseHTTPRequestHandler):
-    """Serves CONTENT; `breaks` connections are cut in the middle, ranges may be unknown to it."""
-
-    breaks, ranges, content = 0, True, CONTENT
-    asked: list = []  # noqa: RUF012
-
-    def do_GET(self):
-        kind = type(self)
-        wanted = self.headers.get("Range")
-        kind.asked.append(wanted)
-        start = int(wanted.split("=")[1].rstrip("-")) if wanted and kind.ranges else 0
-        if start >= len(kind.content):
-            self.send_response(416)
-            self.send_header("Content-Range", f"bytes */{len(kind.content)}")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        body = kind.content[start:]
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if kind.breaks:
-            kind.breaks -= 1
-            self.wfile.write(body[: len(body) // 2])
-            return  # HTTP/1.0: the connection closes here
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture
-def server(monkeypatch):
-    kind = type("Server", (_Server,), {"asked": []})
-    running = ThreadingHTTPServer(("127.0.0.1", 0), kind)
-    threading.Thread(target=running.serve_forever, daemon=True).start()
-    monkeypatch.setattr(fetching.time, "sleep", lambda _: None)
-    kind.url = f"http://127.0.0.1:{running.server_port}/weights.pth"
-    yield kind
-    running.shutdown()
-    running.server_close()
-
-
-def test_a_broken_download_goes_on_where_it_stopped(server, tmp_path, monkeypatch):
-    server.breaks = 2
-    monkeypatch.setattr(fetching, "CHUNK", 1000)
-    path = fetch(server.url, tmp_path / "new" / "weights.pth", HASH, progress=False)
-    assert path.read_bytes() == CONTENT
-    assert server.asked == [None, "bytes=150000-", "bytes=225000-"]
-    fetch(server.url, path, HASH, progress=False)
-    assert len(server.asked) == 3  # a file that is there is only checked
-
-
-def test_a_download_of_yesterday_is_continued(server, tmp_path):
-    (tmp_path / ".weights.pth.part").write_bytes(CONTENT[:1000])
-    fetch(server.url, tmp_path / "weights.pth", HASH, progress=False)
-    assert server.asked == ["bytes=1000-"]
-    assert (tmp_path / "weights.pth").read_bytes() == CONTENT
-
-
-@pytest.mark.parametrize("length", [len(CONTENT), len(CONTENT) + 5])
-def test_a_part_that_is_whole_or_too_long_ends_well(server, tmp_path, length):
-    (tmp_path / ".weights.pth.part").write_bytes((CONTENT + b"extra")[:length])
-    fetch(server.url, tmp_path / "weights.pth", HASH, progress=False)
-    assert (tmp_path / "weights.pth").read_bytes() == CONTENT
-
-
-def test_a_server_that_cannot_continue_starts_afresh(server, tmp_path):
-    server.ranges = False
-    (tmp_path / ".weights.pth.part").write_bytes(b"x" * 1000)
-    fetch(server.url, tmp_path / "weights.pth", HASH, progress=False)
-    assert (tmp_path / "weights.pth").read_bytes() == CONTENT
-
-
-def test_wrong_content_never_gets_the_name(server, tmp_path):
-    server.content = CONTENT[:-1] + b"?"
-    with pytest.raises(SamnbError, match="Checksum mismatch"):
-        fetch(server.url, tmp_path / "weights.pth", HASH, progress=False)
-    assert [path.name for path in tmp_path.iterdir()] == [".weights.pth.lock"]
-
-
-def test_offline_says_where_the_file_goes(tmp_path, monkeypatch):
-    monkeypatch.setattr(fetching.time, "sleep", lambda _: None)
-    path = tmp_path / "weights.pth"
-    with pytest.raises(SamnbError, match="No connection") as caught:
-        fetch("http://127.0.0.1:9/weights.pth", path, HASH, progress=False)
-    assert str(path) in caught.value.remedy

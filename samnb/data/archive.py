@@ -13,10 +13,10 @@ from typing import IO
 
 from tqdm import tqdm
 
-from samnb.errors import DataError, SamnbError
+from samnb.errors import DataError
+from samnb.files import require_room
 
 UNSAFE = "do not use this archive; get it from its publisher."
-ROOM = 100 << 20  # bytes left free on the disk
 DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError)
 
 
@@ -52,17 +52,6 @@ def unpack(archive: Path, folder: Path, progress: bool = False) -> None:
         remedy = "delete it and run the same command again."
         reason = str(error).partition("\n")[0].rstrip(":") or "it ends too early"
         raise DataError(archive, f"damaged archive ({reason})", remedy) from error
-
-
-def require_room(folder: Path, size: float) -> None:
-    """Refuse to start what the disk cannot hold; `size` in bytes."""
-    existing = next(place for place in (folder, *folder.parents) if place.exists())
-    free = shutil.disk_usage(existing).free
-    if free < size + ROOM:
-        raise SamnbError(
-            f"{folder}: needs {(size + ROOM) / 1e9:.1f} GB, but {free / 1e9:.1f} GB are free.",
-            "make room, or put the data elsewhere: export SAMNB_DATA=/path.",
-        )
 
 
 @contextmanager

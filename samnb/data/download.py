@@ -5,31 +5,22 @@ connection or a killed process, and the next call goes on from it. The final fol
 when everything is unpacked.
 """
 
-import errno
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import pooch
-import requests
 import yaml
 from filelock import FileLock
-from tqdm import tqdm
 
-from samnb.data.archive import require_room, unpack
-from samnb.errors import DataError, SamnbError
-from samnb.files import write_json
+from samnb.data.archive import unpack
+from samnb.errors import SamnbError
+from samnb.fetch import fetch
+from samnb.files import disk_error, write_json
 from samnb.paths import data_root
 
-CHUNK = 1 << 16  # bytes; what is lost at most when a connection drops
-TRIES = 5  # in a row without a single new byte, once the server has answered at all
-PAUSE = 2.0  # seconds before the first new try; doubled by each further one
-TRANSIENT = (429, 500, 502, 503, 504)  # HTTP: too busy, come back later
-AGAIN = "run the same command again: it goes on where it stopped."
 RECEIPT = "samnb-source.json"  # written into a finished folder
 
 
@@ -82,7 +73,7 @@ def get(
     try:
         download(source, folder, progress)
     except OSError as error:
-        raise _disk_error(folder, error) from error
+        raise disk_error(folder, error) from error
     report(f"In {folder}; `samnb data check {folder}` verifies every scan.")
     return folder
 
@@ -129,7 +120,7 @@ def download(source: Source, folder: Path, progress: bool = True) -> None:
 def _fetch_and_unpack(source: Source, folder: Path, work: Path, progress: bool) -> None:
     archive = work / Path(urlsplit(source.url).path).name
     unpacked = work / "unpacked"
-    _fetch(source, archive, progress)
+    fetch(source.url, archive, f"md5:{source.md5}", progress, room=2)  # it is unpacked beside
     unpack(archive, unpacked, progress)
     inner = _without_wrapper(unpacked)
     write_json(inner / RECEIPT, {"name": source.name, "url": source.url, "md5": source.md5})
@@ -142,123 +133,3 @@ def _without_wrapper(unpacked: Path) -> Path:
     """The folder itself, or the only folder in it: archives differ in whether they wrap theirs."""
     entries = list(unpacked.iterdir())
     return entries[0] if len(entries) == 1 and entries[0].is_dir() else unpacked
-
-
-def _fetch(source: Source, archive: Path, progress: bool) -> None:
-    """Have pooch see to the file and its checksum, by way of a downloader that resumes."""
-    pooch.get_logger().setLevel("WARNING")
-    try:
-        pooch.retrieve(
-            source.url,
-            known_hash=f"md5:{source.md5}",
-            fname=archive.name,
-            path=archive.parent,
-            downloader=ResumingDownloader(archive, progress),
-        )
-    except ValueError as error:
-        raise DataError(
-            archive,
-            f"what came from {urlsplit(source.url).netloc} has another checksum",
-            "run the same command again: it starts anew. If this stays, the set has changed.",
-        ) from error
-
-
-class ResumingDownloader:
-    """For pooch: downloads into `<archive>.part` and asks the server only for what is missing."""
-
-    def __init__(self, archive: Path, progress: bool = True):
-        self.part = archive.with_name(archive.name + ".part")
-        self.progress = progress
-        self._answered = False  # a machine that is offline is told so at once
-
-    def __call__(self, url: str, output_file: str, pooch_object: Any = None) -> None:
-        """Download `url`; on success the whole file is at `output_file`."""
-        failures = 0
-        while True:
-            before = self._size()
-            try:
-                self._fetch_rest(url)
-                break
-            except (requests.ConnectionError, requests.Timeout, _Broken) as error:
-                failures = 0 if self._size() > before else failures + 1
-                if not self._answered or failures >= TRIES:
-                    raise SamnbError(
-                        f"The connection to {urlsplit(url).netloc} fails ({_cause(error)}).",
-                        f"check network and proxy, then {AGAIN}",
-                    ) from error
-                time.sleep(PAUSE * 2**failures)
-        self.part.replace(output_file)
-
-    def _size(self) -> int:
-        return self.part.stat().st_size if self.part.exists() else 0
-
-    def _fetch_rest(self, url: str) -> None:
-        have = self._size()
-        headers = {"Accept-Encoding": "identity"}
-        if have:
-            headers["Range"] = f"bytes={have}-"
-        with requests.get(url, headers=headers, stream=True, timeout=60) as answer:
-            self._answered = True
-            if answer.status_code == 416:  # nothing behind what we have
-                if answer.headers.get("Content-Range", "").endswith(f"/{have}"):
-                    return
-                self.part.unlink()  # longer than the file on the server: another file
-                raise _Broken("the file on the server has changed")
-            if answer.status_code in TRANSIENT:
-                raise _Broken(f"HTTP {answer.status_code}")
-            if not answer.ok:
-                raise SamnbError(
-                    f"{url}: the server answers {answer.status_code} {answer.reason}.",
-                    "try later; if it stays so, the address in sources.yaml is out of date.",
-                )
-            resumed = answer.status_code == 206
-            start = have if resumed else 0
-            if resumed and not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
-                self.part.unlink()
-                raise _Broken("the server sent another range than asked for")
-            self._store(answer, start)
-
-    def _store(self, answer: requests.Response, start: int) -> None:
-        length = answer.headers.get("Content-Length")
-        total = start + int(length) if length else None
-        if total:
-            # The archive, and about as much again once it is unpacked.
-            require_room(self.part.parent, total - start + total)
-        bar = tqdm(
-            initial=start,
-            total=total,
-            unit="B",
-            unit_scale=True,
-            desc=self.part.stem,
-            disable=not self.progress,
-        )
-        with bar, self.part.open("r+b" if start else "wb") as file:
-            file.seek(start)
-            try:
-                for chunk in answer.iter_content(CHUNK):
-                    file.write(chunk)
-                    bar.update(len(chunk))
-            except requests.exceptions.ChunkedEncodingError as error:
-                raise _Broken("broke off") from error
-        if total and self._size() < total:
-            raise _Broken("broke off")
-
-
-class _Broken(Exception):
-    """The transfer broke off; another try may go on."""
-
-
-def _cause(error: Exception) -> str:
-    if isinstance(error, _Broken):
-        return str(error)
-    return "timed out" if isinstance(error, requests.Timeout) else "no connection"
-
-
-def _disk_error(folder: Path, error: OSError) -> SamnbError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return SamnbError(f"{folder}: the disk is full.", f"make room, then {AGAIN}")
-    what = error.strerror or str(error)
-    return SamnbError(
-        f"{folder}: cannot be written ({what}).",
-        "check its permissions, or put the data elsewhere: export SAMNB_DATA=/path.",
-    )
