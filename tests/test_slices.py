@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from samnb.data import build, slices
+from samnb.data import build, nifti, slices
 from samnb.data.geometry import geometry_of, restore_mask, to_canonical
 from samnb.data.readers import list_scans, open_scan
 from samnb.data.slices import prepare
@@ -465,6 +465,24 @@ def test_memory_stays_under_two_volumes(tmp_path, axes):
     finally:
         tracemalloc.stop()
     assert peak < (1 if axes == "upright" else 2) * volume.nbytes
+
+
+def test_planes_across_the_order_of_a_file_cost_one_pass_through_it(tmp_path, monkeypatch):
+    """Block by block, each block would decompress the whole file again."""
+    affine, shape = STORED[2]
+    assert geometry_of(shape, affine, 32).axes[0] != 2
+    for name, array in zip(("volume", "segmentation"), body(shape, affine), strict=True):
+        nib.Nifti1Image(array, affine).to_filename(tmp_path / f"{name}-0.nii.gz")
+    opened = []
+    true_open = nifti.igzip.open
+    monkeypatch.setattr(nifti, "BLOCK", 1 << 10)
+    monkeypatch.setattr(
+        nifti.igzip, "open", lambda path, mode: opened.append(path.name) or true_open(path, mode)
+    )
+    (scan,) = scans_of(tmp_path)
+    found = slice_scan(scan, replace(SETTINGS, middle=1), labelled=True)
+    assert len(found.images) == 40
+    assert sorted(opened) == ["segmentation-0.nii.gz", "volume-0.nii.gz"]
 
 
 def test_geometry_in_the_cache_is_the_scans_own(folder, tmp_path):
