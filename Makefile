@@ -8,10 +8,13 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-SNAKEMAKE := $(BIN)/snakemake --snakefile workflow/Snakefile --cores $(CORES) --quiet host reason progress \
-	--rerun-incomplete --keep-going --config profile=$(PROFILE)
+# $(call pipeline,PROFILE,options) TARGET
+pipeline = $(BIN)/snakemake --snakefile workflow/Snakefile --cores $(CORES) --quiet all \
+	--rerun-incomplete --keep-going $(2) --config profile=$(1) --
 # One thread for each of two parallel jobs beats two threads fighting over the same cores.
 export OMP_NUM_THREADS ?= 1
+# Text is UTF-8, also where the locale says nothing.
+export PYTHONUTF8 ?= 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lock data reproduce book render notebooks pretrain test lint format clean clean-data
@@ -28,14 +31,14 @@ $(READY): requirements.lock pyproject.toml workflow/setup.sh
 	@touch $@
 
 reproduce: $(READY)  ## Everything from nothing: data, slices, executed chapters, the site
-	@$(SNAKEMAKE) everything $(ARGS)
+	@$(call pipeline,$(PROFILE),$(ARGS)) everything
 	@echo "The book: _build/$(PROFILE)/html/index.html"
 
 data: $(READY)  ## Only the data of the profile: phantoms (or checked real data) and cached slices
-	@$(SNAKEMAKE) data $(ARGS)
+	@$(call pipeline,$(PROFILE),$(ARGS)) data
 
 book: $(READY)  ## Run the chapters that changed and build the site; any warning fails
-	@$(SNAKEMAKE) site $(ARGS)
+	@$(call pipeline,$(PROFILE),$(ARGS)) site
 	@echo "The book: _build/$(PROFILE)/html/index.html"
 
 render: $(READY)  ## Build the site from the committed notebooks; nothing is executed
@@ -43,7 +46,7 @@ render: $(READY)  ## Build the site from the committed notebooks; nothing is exe
 	@echo "The book: _build/committed/html/index.html"
 
 notebooks: $(READY)  ## Run the chapters and write them into book/ (before a commit)
-	@$(SNAKEMAKE) chapters $(ARGS)
+	@$(call pipeline,$(PROFILE),$(ARGS)) chapters
 	@cp _build/$(PROFILE)/chapters/*.ipynb book/
 
 pretrain: $(READY)  ## Train the pocket SAM anew (about two hours on two cores) and ship its weights
@@ -53,7 +56,7 @@ pretrain: $(READY)  ## Train the pocket SAM anew (about two hours on two cores) 
 test: $(READY)  ## Lint, unit tests, the smoke profile end to end, every committed notebook re-run
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(SNAKEMAKE) data --config profile=pocket
+	@$(call pipeline,pocket,) data
 	@$(BIN)/python -m pytest -n $(CORES) --dist loadfile --nbval --nbval-current-env \
 		tests book $(ARGS)
 

@@ -53,7 +53,7 @@ def test_there_is_a_chapter():
 
 
 def test_the_table_of_contents_holds_every_chapter():
-    contents = yaml.safe_load((BOOK.parent / "_toc.yml").read_text())
+    contents = yaml.safe_load((BOOK.parent / "_toc.yml").read_text(encoding="utf-8"))
     listed = [entry["file"] for part in contents["parts"] for entry in part["chapters"]]
     assert {f"book/{path.stem}" for path in CHAPTERS} <= set(listed)
 
@@ -88,7 +88,7 @@ def test_notebook_is_small_and_free_of_timestamps_and_places(chapter):
     assert path.stat().st_size <= LARGEST_NOTEBOOK
     notebook = _notebook(chapter)
     assert set(notebook.metadata) == {"jupytext", "kernelspec", "language_info"}
-    assert not re.search(r"/(?:home|root|tmp|work|Users)/", path.read_text())
+    assert not re.search(r"/(?:home|root|tmp|work|Users)/", path.read_text(encoding="utf-8"))
 
 
 @chapters

@@ -43,7 +43,7 @@ def test_no_committed_file_names_a_package_registry_or_a_place_of_one_machine():
 
 
 def test_every_package_of_the_lock_has_a_version_and_hashes():
-    entries = re.split(r"\n(?=\S)", LOCK.read_text().strip())
+    entries = re.split(r"\n(?=\S)", LOCK.read_text(encoding="utf-8").strip())
     assert len(entries) > 50
     for entry in entries:
         assert re.match(r"[a-z0-9._-]+==\S+", entry), entry[:80]
@@ -51,16 +51,16 @@ def test_every_package_of_the_lock_has_a_version_and_hashes():
 
 
 def test_the_lock_holds_what_the_package_declares():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     groups = [project["dependencies"], *project["optional-dependencies"].values()]
     declared = [item for group in groups for item in group]
     names = {re.match(r"[A-Za-z0-9._-]+", item)[0].lower().replace("_", "-") for item in declared}
-    locked = set(re.findall(r"^([a-z0-9._-]+)==", LOCK.read_text(), re.MULTILINE))
+    locked = set(re.findall(r"^([a-z0-9._-]+)==", LOCK.read_text(encoding="utf-8"), re.MULTILINE))
     assert names | {"setuptools"} <= locked
 
 
 def test_conda_users_get_the_lock():
-    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     assert environment["dependencies"][-1] == {"pip": ["-r requirements.lock"]}
 
 
@@ -95,12 +95,15 @@ def _imports(path: Path) -> set[str]:
 
 
 def test_no_file_of_the_package_is_long():
-    lengths = {path: len(path.read_text().splitlines()) for path in ROOT.glob("samnb/**/*.py")}
+    lengths = {
+        path: len(path.read_text(encoding="utf-8").splitlines())
+        for path in ROOT.glob("samnb/**/*.py")
+    }
     assert not {path.name: length for path, length in lengths.items() if length > 350}
 
 
 def test_make_help_lists_every_target_in_a_line():
-    text = (ROOT / "Makefile").read_text()
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.search(r"^\.PHONY: (.*)$", text, re.MULTILINE)[1].split())
     listed = subprocess.run(
         ["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True

@@ -4,6 +4,7 @@ import argparse
 import logging
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import jupytext
@@ -45,6 +46,7 @@ def main() -> int:
     parser.add_argument("--profile", default="pocket")
     arguments = parser.parse_args()
     logging.getLogger("papermill").setLevel(logging.ERROR)
+    began = time.monotonic()
     try:
         execute(arguments.chapter, arguments.output, arguments.profile)
     except PapermillExecutionError as error:
@@ -55,6 +57,7 @@ def main() -> int:
             file=sys.stderr,
         )
         return 1
+    print(f"{arguments.chapter}: ran in {time.monotonic() - began:.0f} s")
     return 0
 
 
