@@ -1,10 +1,13 @@
 """Phantoms: the same bytes from the same seed, the real layouts, plausible anatomy."""
 
 import hashlib
+import sys
+import time
 from pathlib import Path
 
 import nibabel
 import numpy as np
+import psutil
 import pytest
 
 from samnb.data.phantom import KINDS, ORGANS, cohorts, draw_patient, lits, write_cohort
@@ -186,3 +189,25 @@ def test_never_writes_among_foreign_files(tmp_path):
 def test_unknown_kind_names_the_known(tmp_path):
     with pytest.raises(SamnbError, match="lits, totalsegmentator"):
         write_cohort("mri", tmp_path, 1, SIDE, SEED)
+
+
+def test_workers_end_with_a_killed_parent(tmp_path):
+    """SIGKILL gives the parent no chance to tidy up; its workers must notice by themselves."""
+    script = tmp_path / "write.py"
+    script.write_text(
+        "from pathlib import Path\n"
+        "from samnb.data.phantom import write_cohort\n"
+        "if __name__ == '__main__':\n"
+        f"    write_cohort('lits', Path({str(tmp_path / 'cohort')!r}), 40, 96, 1, 2, False)\n"
+    )
+    parent = psutil.Popen([sys.executable, str(script)])
+    deadline = time.monotonic() + 120
+    workers = []
+    while len(workers) < 2 and time.monotonic() < deadline:
+        time.sleep(0.2)
+        workers = [one for one in parent.children() if "spawn_main" in " ".join(one.cmdline())]
+    parent.kill()
+    parent.wait()
+    gone, alive = psutil.wait_procs(workers, timeout=60)
+    assert len(gone) == 2
+    assert not alive

@@ -5,13 +5,10 @@ A killed build leaves the parts it finished; the next one makes only the others.
 
 import json
 import multiprocessing
-import os
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +21,7 @@ from samnb.data.slicing import ScanSlices, slice_scan
 from samnb.errors import DataError, SamnbError
 from samnb.files import atomic_path
 from samnb.profiles import SliceSettings
+from samnb.workers import end_with_parent
 
 
 @dataclass(frozen=True)
@@ -79,13 +77,7 @@ def _results(jobs: list[Job], workers: int) -> Iterator[tuple[Job, DataError | N
 
 def _start_worker() -> None:
     cv2.setNumThreads(1)  # the workers are the parallelism
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A worker whose parent was killed would wait for work for ever."""
-    wait([multiprocessing.parent_process().sentinel])
-    os._exit(1)
+    end_with_parent()
 
 
 def build_part(job: Job) -> DataError | None:
