@@ -8,9 +8,11 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# $(call pipeline,PROFILE,options) TARGET
-pipeline = $(BIN)/snakemake --snakefile workflow/Snakefile --cores $(CORES) --quiet all \
-	--rerun-incomplete --keep-going $(2) --config profile=$(1) --
+# $(call pipeline,PROFILE,TARGET,options); with the option -n it only shows its plan.
+pipeline = $(BIN)/snakemake --snakefile workflow/Snakefile --cores $(CORES) \
+	--rerun-incomplete --keep-going $(if $(filter -n,$(3)),--quiet rules,--quiet all) $(3) \
+	--config profile=$(1) -- $(2) \
+	|| { echo "Stopped; what happened is in the newest file of .snakemake/log" >&2; exit 1; }
 # One thread for each of two parallel jobs beats two threads fighting over the same cores.
 export OMP_NUM_THREADS ?= 1
 # Text is UTF-8, also where the locale says nothing.
@@ -31,14 +33,14 @@ $(READY): requirements.lock pyproject.toml workflow/setup.sh
 	@touch $@
 
 reproduce: $(READY)  ## Everything from nothing: data, slices, executed chapters, the site
-	@$(call pipeline,$(PROFILE),$(ARGS)) everything
+	@$(call pipeline,$(PROFILE),everything,$(ARGS))
 	@echo "The book: _build/$(PROFILE)/html/index.html"
 
 data: $(READY)  ## Only the data of the profile: phantoms (or checked real data) and cached slices
-	@$(call pipeline,$(PROFILE),$(ARGS)) data
+	@$(call pipeline,$(PROFILE),data,$(ARGS))
 
 book: $(READY)  ## Run the chapters that changed and build the site; any warning fails
-	@$(call pipeline,$(PROFILE),$(ARGS)) site
+	@$(call pipeline,$(PROFILE),site,$(ARGS))
 	@echo "The book: _build/$(PROFILE)/html/index.html"
 
 render: $(READY)  ## Build the site from the committed notebooks; nothing is executed
@@ -46,7 +48,7 @@ render: $(READY)  ## Build the site from the committed notebooks; nothing is exe
 	@echo "The book: _build/committed/html/index.html"
 
 notebooks: $(READY)  ## Run the chapters and write them into book/ (before a commit)
-	@$(call pipeline,$(PROFILE),$(ARGS)) chapters
+	@$(call pipeline,$(PROFILE),chapters,$(ARGS))
 	@cp _build/$(PROFILE)/chapters/*.ipynb book/
 
 pretrain: $(READY)  ## Train the pocket SAM anew (about two hours on two cores) and ship its weights
@@ -56,7 +58,7 @@ pretrain: $(READY)  ## Train the pocket SAM anew (about two hours on two cores) 
 test: $(READY)  ## Lint, unit tests, the smoke profile end to end, every committed notebook re-run
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(call pipeline,pocket,) data
+	@$(call pipeline,pocket,data)
 	@$(BIN)/python -m pytest -n $(CORES) --dist loadfile --nbval --nbval-current-env \
 		tests book $(ARGS)
 
