@@ -13,6 +13,7 @@ import torch
 
 from samnb import paths
 from samnb.data import cohort
+from samnb.data.plain_folder import FolderRules
 from samnb.data.readers import list_scans
 from samnb.data.slices import SliceSet, prepare
 from samnb.files import atomic_path
@@ -22,14 +23,16 @@ from samnb.models.weights import load_sam
 from samnb.profiles import SliceSettings, load_profile
 from samnb.prompts import box_of, boxes_with_iou
 
-# name in the table: folder below the real sets, target, how the slices are cut
+WHOLE = SliceSettings(side=128, window_width=None, window_center=None, middle=1.0)
+BY_VOLUME = FolderRules(patient=r"i(\d+)_")
+# name in the table: folder below the real sets, target, rules of the folder
 REAL = {
-    "brain FLAIR, tumour": ("brain_flair", "mask", SliceSettings(128, None, None, 1.0)),
-    "liver CT": ("liver_ct", "mask", SliceSettings(128, None, None, 1.0)),
-    "abdominal MR, liver": ("abdomen_mr", "1", SliceSettings(128, None, None, 1.0)),
-    "abdominal MR, right kidney": ("abdomen_mr", "2", SliceSettings(128, None, None, 1.0)),
-    "abdominal MR, left kidney": ("abdomen_mr", "3", SliceSettings(128, None, None, 1.0)),
-    "abdominal MR, spleen": ("abdomen_mr", "4", SliceSettings(128, None, None, 1.0)),
+    "brain FLAIR, tumour": ("brain_flair", "any", None),
+    "liver CT": ("liver_ct", "any", BY_VOLUME),
+    "abdominal MR, liver": ("abdomen_mr", "1", None),
+    "abdominal MR, right kidney": ("abdomen_mr", "2", None),
+    "abdominal MR, left kidney": ("abdomen_mr", "3", None),
+    "abdominal MR, spleen": ("abdomen_mr", "4", None),
 }
 SMALLEST = 20  # pixels of a mask at the model's side, for a box to mean anything
 
@@ -40,11 +43,12 @@ def sets(real: Path, cache: Path):
     for name in profile.data.cohorts:
         slices = cohort.cohort_slices(profile, name)
         yield f"phantom {name}, liver", slices, cohort.cohort_split(profile, name).test
-    for name, (folder, target, settings) in REAL.items():
+    for name, (folder, target, rules) in REAL.items():
         if not (real / folder).is_dir():
             print(f"{name}: skipped, {real / folder} is not there")
             continue
-        slices, faults = prepare(list_scans("folder", real / folder, target), settings, cache)
+        scans = list_scans("folder", real / folder, target, rules)
+        slices, faults = prepare(scans, WHOLE, cache)
         for fault in faults:
             print(f"{name}: left out {fault}")
         yield name, slices, slices.patients
