@@ -72,7 +72,7 @@ class LoraSettings:
 class AdaptationSettings:
     """How an adapter is taught on labelled slices with given boxes."""
 
-    steps: int = 60
+    steps: int = 40
     batch: int = 8  # slices per step
     learning_rate: float = 1e-3
 
