@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 COPIED = (
     "samnb",
     "book",
+    "results",
     "workflow",
     "pyproject.toml",
     "requirements.lock",
