@@ -358,8 +358,8 @@ print("worst first:", [number for _, number in sorted(worst)])
 # %% [markdown]
 # ```{admonition} Solution
 # :class: dropdown
-# The hidden cell ranks them. Thin strokes and rows of small things suffer most: their boxes hold
-# more of the neighbours than of themselves, and at this size a token covers eight pixels.
+# The hidden cell ranks them. Pictures with frames and winding strokes come first: their boxes hold
+# more of the neighbours than of themselves. Rows of compact things come last, small as they are.
 # ```
 #
 # ### Exercise 2: why not organs?
