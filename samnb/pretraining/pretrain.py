@@ -1,7 +1,7 @@
 """Train the pocket SAM from nothing: `make pretrain`, or `samnb weights pretrain`.
 
-Two phases: first at 64 x 64 pixels, where an image costs a fifth, then at 128 x 128 from the
-averaged weights of the first.
+Three phases: first at 64 x 64 pixels, where an image costs a fifth, then twice at 128 x 128, each
+from the averaged weights of the one before.
 """
 
 from dataclasses import dataclass, replace
@@ -36,6 +36,7 @@ class Phase:
 PHASES = (
     Phase(64, steps=5000, images=16, objects=4, learning_rate=1e-3, warmup=500, final=0.3),
     Phase(128, 3500, images=12, objects=4, learning_rate=6e-4, warmup=100, precision="bfloat16"),
+    Phase(128, 5500, images=12, objects=4, learning_rate=8e-4, warmup=200, precision="bfloat16"),
 )
 
 

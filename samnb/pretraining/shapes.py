@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from samnb.pretraining.clarity import is_clear
 from samnb.pretraining.draws import between, chance, count_between, log_between, pick
 from samnb.pretraining.flaws import photograph, warp_field
 from samnb.pretraining.outlines import (
@@ -25,6 +26,7 @@ from samnb.pretraining.outlines import (
 from samnb.pretraining.scene import Scene
 
 SMALLEST_SHARE, LARGEST_SHARE = 0.004, 0.85  # of the image's pixels, for a mask to be asked for
+UNCLEAR_SHARE = 0.1  # of the scattered or hardly visible objects that are asked for all the same
 
 cv2.setNumThreads(0)  # pictures are drawn in many processes, one core each
 
@@ -50,16 +52,15 @@ def draw_shapes(seed: int, index: int, side: int = 128, max_masks: int = 8) -> S
         pick(rng, _COMPOSITIONS)(scene)
         if chance(rng, 0.25):
             _warp(scene)
-        chosen = _choose(scene, max_masks)
-        if chosen:
-            break
-    noise = scene.contrast * between(rng, 0, 0.6) ** 2 + between(rng, 0, 2)
-    image = photograph(rng, scene.canvas, noise)
-    return ShapeImage(image, np.stack([scene.object_mask(number) for number in chosen]))
+        noise = scene.contrast * between(rng, 0, 0.6) ** 2 + between(rng, 0, 2)
+        image = photograph(rng, scene.canvas, noise)
+        masks = _choose(scene, image, max_masks)
+        if masks:
+            return ShapeImage(image, np.stack(masks))
 
 
-def _choose(scene: Scene, most: int) -> list[int]:
-    """Objects to ask for: all different, none too small to see, in random order."""
+def _choose(scene: Scene, image: np.ndarray, most: int) -> list[np.ndarray]:
+    """Masks to ask for: all different, none too small, most of them clear, in random order."""
     counts = cv2.calcHist([scene.owner], [0], None, [256], [0, 256]).ravel()
     areas = (counts / scene.owner.size).tolist()
     seen: dict[tuple[int, ...], tuple[float, int]] = {}
@@ -70,7 +71,12 @@ def _choose(scene: Scene, most: int) -> list[int]:
             seen[visible] = area, number
     # Small objects are many: a larger one is likelier to be chosen, by the root of its area.
     lots = [(scene.rng.random() ** area**-0.5, number) for area, number in seen.values()]
-    return [number for _, number in sorted(lots, reverse=True)[:most]]
+    masks: list[np.ndarray] = []
+    for _, number in sorted(lots, reverse=True):
+        mask = scene.object_mask(number)
+        if len(masks) < most and (is_clear(image, mask) or chance(scene.rng, UNCLEAR_SHARE)):
+            masks.append(mask)
+    return masks
 
 
 def _warp(scene: Scene) -> None:
