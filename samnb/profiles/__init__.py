@@ -86,11 +86,67 @@ class SamSettings:
 
 
 @dataclass(frozen=True)
+class ClassifierSettings:
+    """The classifier whose activation maps become prompts (ResNet38)."""
+
+    width: float = 1.0  # of every layer's channels, as a share of the published ones
+    channels: int = 3  # 3: the published trunk, grey is tripled
+    gamma: float = 2.0  # focus of the focal loss (Eq. 3)
+    alpha: float = 0.25  # weight of the positive class in it; the negative class has the rest
+
+
+@dataclass(frozen=True)
+class PromptingSettings:
+    """How an activation map becomes a box (Eq. 5 to 8)."""
+
+    threshold: float = 0.5  # omega: share of the map's maximum above which a pixel is active
+    regions: str = "one"  # "one" box around all active pixels, or "each" connected region its own
+    margin: float = 0.0  # widens the box on every side, as a share of its side
+    jitter: float = 0.1  # noise on the edges of boxes while training, as a share of the box's side
+    activation: str = "evidence"  # "evidence": w1 - w0; "class": the letter of Eq. 4
+
+
+@dataclass(frozen=True)
+class MixSettings:
+    """What the paper leaves open about training classifier and SAM together."""
+
+    segmentation: float = 1.0  # weight of the Dice loss beside the classification loss
+    guidance: float = 1.0  # weight of the loss between map and mask (guided and soft forms)
+    warmup: float = 0.2  # share of the training before boxes of the map are used alone
+    choice: str = "single"  # mask taken at inference: "single", or the "best" scored of three
+
+
+@dataclass(frozen=True)
+class LearningSettings:
+    """How long and how fast a kind of system learns."""
+
+    epochs: int = 10
+    steps_per_epoch: int | None = None  # null: one pass over the training slices
+    batch: int = 30  # slices per step
+    marked: int = 30  # of the slices with masks, per step; fewer where there are fewer
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    optimiser: str = "adamw"  # adamw, adam, sgd
+    schedule: str = "warm_restarts"  # warm_restarts, cosine, poly, step, constant
+    cycle: int = 10  # epochs between warm restarts
+    warmup: int = 0  # steps of linear rise at the start
+    clip: float = 1.0  # largest norm of the gradient
+    average: float = 0.0  # decay of the moving average of the weights; 0 keeps none
+    validations: int = 5  # how often the validation patients are looked at during training
+    precision: str = "auto"  # float32, bfloat16; auto: bfloat16 where the device is fast in it
+
+
+@dataclass(frozen=True)
 class Profile:
     name: str
     seed: int
     data: DataSettings
     sam: SamSettings = field(default_factory=SamSettings)
+    seeds: tuple[int, ...] = (1, 2, 3)  # of the runs
+    classifier: ClassifierSettings = field(default_factory=ClassifierSettings)
+    prompting: PromptingSettings = field(default_factory=PromptingSettings)
+    mix: MixSettings = field(default_factory=MixSettings)
+    learning: dict[str, LearningSettings] = field(default_factory=dict)  # by kind of system
 
 
 def names() -> list[str]:
