@@ -1,12 +1,18 @@
-"""Simulated users: boxes around objects, exact or not, and clicks inside regions.
+"""Prompts: from activation maps (Eq. 5 to 8), or as a simulated user gives them.
 
 Boxes are x_min, y_min, x_max, y_max in pixels, max exclusive; points are x, y.
 """
+
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
+
+from samnb.errors import SamnbError
+from samnb.profiles import PromptingSettings
 
 
 def box_of(masks: Tensor) -> Tensor:
@@ -86,3 +92,72 @@ def boxes_with_iou(boxes: Tensor, wanted: float, side: int, generator: torch.Gen
         )
         far, near = torch.where(enough, middle, far), torch.where(enough, near, middle)
     return (boxes + near * direction).clamp(0, side)
+
+
+# ---- from activation maps to boxes (SAM-Mix) ---------------------------------------------------
+
+
+class MapBoxes(NamedTuple):
+    """Boxes found in the maps of N slices; a slice has one or more.
+
+    image: (R,) long, the slice of each box; boxes: (R, 4); main: (N,) long, for each slice the row
+    of the box around the map's maximum.
+    """
+
+    image: Tensor
+    boxes: Tensor
+    main: Tensor
+
+
+def active_pixels(maps: Tensor, threshold: float, side: int) -> Tensor:
+    """Eq. 5 and 6 on the slice's own pixels: maps (N, h, w) -> (N, side, side) bool.
+
+    A map that points nowhere (no value above zero, or the same everywhere) has no active pixel.
+    """
+    size = (side, side)
+    fine = F.interpolate(maps[:, None].float(), size, mode="bilinear", align_corners=False)[:, 0]
+    peak, floor = fine.amax(dim=(1, 2)), fine.amin(dim=(1, 2))
+    points = (peak > 0) & (peak > floor)
+    return (fine >= threshold * peak[:, None, None]) & points[:, None, None]
+
+
+def boxes_of_maps(maps: Tensor, settings: PromptingSettings, side: int) -> MapBoxes:
+    """Eq. 7 and 8 for a batch: maps (N, h, w) -> boxes in pixels of the slice.
+
+    Where a map points nowhere the whole slice is the box: that the slice has no target is for the
+    classifier to say, not for the map.
+    """
+    if settings.regions not in ("one", "each"):
+        raise SamnbError(f"No box rule '{settings.regions}'.", "regions: use one or each.")
+    active = active_pixels(maps, settings.threshold, side)
+    active = active | ~active.any(dim=(1, 2), keepdim=True)
+    number = torch.arange(len(maps), device=maps.device)
+    if settings.regions == "one":
+        return MapBoxes(number, widen(box_of(active), settings.margin, side), number)
+    image, regions, main = _connected_regions(active, maps)
+    return MapBoxes(image, widen(box_of(regions), settings.margin, side), main)
+
+
+def _connected_regions(active: Tensor, maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Every 8-connected region: slices (R,), regions (R, S, S), and each slice's main row (N,)."""
+    side = active.shape[1]
+    peaks = maps.flatten(1).argmax(dim=1).tolist()
+    image, regions, main = [], [], []
+    for number, pixels in enumerate(active.cpu().numpy().astype(np.uint8)):
+        count, labels = cv2.connectedComponents(pixels, connectivity=8)
+        row, column = divmod(peaks[number], maps.shape[2])
+        # The pixel in the middle of the map's largest cell; interpolation may leave it out.
+        y = min(side - 1, int((row + 0.5) * side / maps.shape[1]))
+        x = min(side - 1, int((column + 0.5) * side / maps.shape[2]))
+        main.append(len(image) + max(0, int(labels[y, x]) - 1))
+        image += [number] * (count - 1)
+        regions += [labels == label for label in range(1, count)]
+    device = active.device
+    stacked = torch.from_numpy(np.stack(regions)).to(device)
+    return torch.tensor(image, device=device), stacked, torch.tensor(main, device=device)
+
+
+def widen(boxes: Tensor, margin: float, side: int) -> Tensor:
+    """Boxes (R, 4) moved out on every side by `margin` times their size, within the slice."""
+    more = (boxes[:, 2:] - boxes[:, :2]) * margin
+    return torch.cat([boxes[:, :2] - more, boxes[:, 2:] + more], dim=1).clamp(0, side)

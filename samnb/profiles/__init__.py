@@ -82,6 +82,7 @@ class SamSettings:
     size: str = "pocket"  # pocket, vit_b, vit_l, vit_h
     side: int = 128  # input side, pixels
     lora: LoraSettings = field(default_factory=LoraSettings)
+    trained: tuple[str, ...] = ()  # parts trained whole beside the adapter, e.g. mask_decoder
     adaptation: AdaptationSettings = field(default_factory=AdaptationSettings)
 
 
@@ -111,9 +112,8 @@ class MixSettings:
     """What the paper leaves open about training classifier and SAM together."""
 
     segmentation: float = 1.0  # weight of the Dice loss beside the classification loss
-    guidance: float = 1.0  # weight of the loss between map and mask (guided and soft forms)
-    warmup: float = 0.2  # share of the training before boxes of the map are used alone
-    choice: str = "single"  # mask taken at inference: "single", or the "best" scored of three
+    guidance: float = 1.0  # weight of the loss between map and mask, in the guided form
+    choice: str = "single"  # SAM's answer: its "single" mask, or the "best" scored of the three
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,45 @@
+"""Every system under its name. To add a method: one file beside this one, one line here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from torch import nn
+
+from samnb.errors import SamnbError
+from samnb.models import cam_alone, sam_mix, sam_pp
+
+
+@dataclass(frozen=True)
+class System:
+    """How a system is made and what it learns from.
+
+    title: as tables print it. build: (profile, seed), or (profile, seed, finished first system),
+    to a `Method` ready to be trained. learning: which of the profile's settings for learning.
+    first: the system that is trained before. labels: what it may see of the training patients:
+    "image" labels only; "few": those, and the masks of the labelled slices; "either": the masks of
+    the labelled slices alone, or, asked for without a number, all masks.
+    """
+
+    title: str
+    build: Callable[..., nn.Module]
+    learning: str = "sam"
+    first: str | None = None
+    labels: str = "few"
+
+
+SYSTEMS: dict[str, System] = {
+    "classifier": System("CAM alone", cam_alone.build, labels="image"),
+    "sam_pp": System("SAM-PP", sam_pp.build, first="classifier"),
+    "sam_mix": System("SAM-Mix", sam_mix.build),
+    "sam_mix_guided": System("SAM-Mix guided", partial(sam_mix.build, guided=True)),
+    "sam_mix_soft": System("SAM-Mix soft", partial(sam_mix.build, soft=True)),
+}
+
+
+def find_system(name: str) -> System:
+    """The system of this name; dashes and underscores are alike."""
+    system = SYSTEMS.get(name.replace("-", "_").lower())
+    if system is None:
+        raise SamnbError(f"No system '{name}'.", f"use one of {', '.join(SYSTEMS)}.")
+    return system

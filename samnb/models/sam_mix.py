@@ -1,0 +1,49 @@
+"""SAM-Mix: classifier and SAM trained together, and two forms that close the gap it leaves.
+
+A box is not differentiable, so in the paper's form the segmentation loss never reaches the
+classifier: the two learn side by side. The *guided* form lets the labelled masks teach the map as
+well. The *soft* form hands the map to SAM as its mask prompt too: end to end.
+"""
+
+import torch
+from torch import Tensor
+
+from samnb.losses import focal_loss, map_loss, segmentation_loss
+from samnb.models.classifier import Classifier
+from samnb.models.lora import add_lora
+from samnb.models.map_prompted import MapPrompted
+from samnb.models.method import Batch
+from samnb.models.weights import load_sam
+from samnb.profiles import Profile
+
+
+class SamMix(MapPrompted):
+    """One step: image labels teach the classifier, a few masks teach SAM in the current boxes."""
+
+    def __init__(self, *parts, guided: bool = False, soft: bool = False):
+        super().__init__(*parts, soft=soft)
+        self.guided = guided
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Focal loss (Eq. 3) of the slices with image labels, Dice loss (Eq. 9) of the marked."""
+        known = len(batch.images)
+        logits, maps = self.look(torch.cat([batch.images, batch.marked]))
+        focal = focal_loss(logits[:known], batch.labels, self.focal.alpha, self.focal.gamma)
+        losses = {"classification": focal}
+        marked = maps[known:]
+        answer, found = self.ask(batch.marked, marked, self.prompting.jitter)
+        chosen, _ = self.choose(answer)
+        losses["segmentation"] = segmentation_loss(chosen, batch.masks[found.image])
+        total = losses["classification"] + self.mix.segmentation * losses["segmentation"]
+        if self.guided:
+            losses["guidance"] = map_loss(marked, batch.masks, self.prompting.threshold)
+            total = total + self.mix.guidance * losses["guidance"]
+        return {"loss": total, **losses}
+
+
+def build(profile: Profile, seed: int, guided: bool = False, soft: bool = False) -> SamMix:
+    """A fresh classifier beside SAM with a fresh adapter."""
+    classifier = Classifier(profile.classifier.width, profile.classifier.channels)
+    sam = load_sam(profile.sam.size, profile.sam.side)
+    add_lora(sam, profile.sam.lora, profile.sam.trained, seed)
+    return SamMix(classifier, sam, profile, guided=guided, soft=soft)
