@@ -4,14 +4,14 @@ A method is an `nn.Module` whose forward takes a batch and returns a dictionary 
 the one named "loss" is minimised. A batch is whatever `batches` yields.
 
 Nothing random outlives a step: the generators are seeded anew from (seed, step) before each one,
-and `batches(step)` starts the data at that step. So a checkpoint needs weights, optimiser and step
-only, and a run that was killed ends bit for bit as one that was not.
+and `batches(number)` starts the data at that batch. So a checkpoint needs weights, optimiser and
+step only, and a run that was killed ends bit for bit as one that was not.
 """
 
-import math
-import time
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,185 +19,174 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import send_to_device
 from torch import Tensor, nn
-from tqdm import tqdm
 
+from samnb.checkpoint import TrainingState
 from samnb.errors import SamnbError
-from samnb.files import atomic_path
+from samnb.progress import Progress
+from samnb.schedules import TrainingSettings, build_optimiser, learning_rate, resolve_precision
 
-CHECKPOINT = "checkpoint.pt"
+__all__ = ["Trained", "TrainingSettings", "fit", "learning_rate", "resolve_precision"]
 
+NAMED = 8  # most slices that an error names
 
-@dataclass(frozen=True)
-class TrainingSettings:
-    """How long and how fast to learn; one optimiser step counts as one step."""
-
-    steps: int
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.05
-    warmup: int = 0  # steps of linear rise before the cosine fall
-    final: float = 0.0  # learning rate at the end, as a fraction of the peak
-    clip: float = 1.0  # largest norm of the gradient
-    average: float = 0.999  # decay of the moving average of the weights; 0 keeps none
-    precision: str = "float32"  # or "bfloat16": the forward pass in half precision
-    checkpoint_seconds: float = 60.0
-    seed: int = 0
+Batches = Callable[[int], Iterable[Any]]
+Validate = Callable[[nn.Module], dict[str, float]]
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a finished run leaves: the averaged weights, the losses, the time spent."""
+    """What a finished run leaves.
+
+    weights: what training can change, averaged if it was asked for, of the last or the best step;
+        `samnb.checkpoint.restore` puts them into a method
+    history: one mean of the losses over every hundredth of the run
+    seconds: validation included
+    validation: the results of every validation, each with its "step"
+    precision: of the forward pass
+    """
 
     weights: dict[str, Tensor]
-    history: list[dict[str, float]]  # one mean over every hundredth of the run
+    history: list[dict[str, float]]
     seconds: float
+    validation: list[dict[str, float]] = field(default_factory=list)
+    precision: str = "float32"
 
 
 def fit(
     method: nn.Module,
-    batches: Callable[[int], Iterable[Any]],
+    batches: Batches,
     settings: TrainingSettings,
     folder: Path,
     title: str = "training",
     progress: bool = True,
+    validate: Validate | None = None,
 ) -> Trained:
-    """Train `method` in place; continue from the checkpoint in `folder` if there is one."""
-    accelerator = Accelerator()
-    parameters = [item for item in method.parameters() if item.requires_grad]
-    optimiser = torch.optim.AdamW(
-        parameters,
-        lr=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        betas=(0.9, 0.98),
-        fused=True,
-    )
-    method, optimiser = accelerator.prepare(method, optimiser)
-    state = _State(accelerator.unwrap_model(method), optimiser, settings, folder)
-    state.load()
-    bar = tqdm(total=settings.steps, initial=state.step, desc=title, disable=not progress)
-    method.train()
-    for batch in batches(state.step) if state.step < settings.steps else ():
-        torch.manual_seed(settings.seed * 1_000_003 + state.step)
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(settings, state.step)
-        with _precision(settings, accelerator.device):
-            losses = method(send_to_device(batch, accelerator.device))
-        _check_finite(losses, state.step)
-        accelerator.backward(losses["loss"])
-        accelerator.clip_grad_norm_(parameters, settings.clip)
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
-        state.advance({name: float(value.detach()) for name, value in losses.items()})
-        bar.update()
-        bar.set_postfix({name: f"{value:.3f}" for name, value in state.recent().items()})
-        if state.step == settings.steps:
-            break
-    bar.close()
-    state.save()
-    return Trained(state.average or _copy(state.method), state.history, state.seconds)
+    """Train `method` in place; continue from the checkpoint in `folder` if there is one.
+
+    batches: from a batch's number to the batches from that one on; a step takes the next
+        `settings.accumulate` of them
+    validate: from the method to its metrics, "dice" among them if the best weights are kept;
+        called every `settings.validate_every` steps and at the end, on the averaged weights if
+        there are any, in eval mode and float32, without gradients
+    """
+    if settings.keep == "best" and not (validate and settings.validate_every):
+        raise SamnbError(
+            "Without validation there are no best weights.",
+            'set validate_every and give a function that validates, or keep the "last".',
+        )
+    learner = _Learner(method, settings, folder)
+    settings, state = learner.settings, learner.state
+    if state.step < settings.steps:
+        events = folder if settings.events else None
+        shown = Progress(title, state.step, settings.steps, progress, events)
+        with closing(shown):
+            shown.dice = state.validation[-1].get("dice") if state.validation else None
+            _run(learner, batches, shown, validate if settings.validate_every else None)
+    return Trained(state.kept(), state.history, state.seconds, state.validation, settings.precision)
 
 
-def _precision(settings: TrainingSettings, device: torch.device) -> torch.autocast:
-    # Not by accelerate's own switch: that one is set once for the whole process.
-    half = settings.precision != "float32"
-    return torch.autocast(device.type, getattr(torch, settings.precision), enabled=half)
+def _run(learner: "_Learner", batches: Batches, shown: Progress, validate: Validate | None) -> None:
+    settings, state = learner.settings, learner.state
+    learner.method.train()
+    for group in _groups(batches, settings, state.step):
+        losses = learner.learn(group)
+        state.advance(losses)
+        # The rate of the step that was just made: the state already counts it.
+        shown.stepped(state.step, losses, learning_rate(settings, state.step - 1), state.recent())
+        last = state.step == settings.steps
+        if validate and (last or state.step % settings.validate_every == 0):
+            shown.validated(state.step, learner.validate(validate))
+        due = state.is_due()
+        # A run that is over sooner than a checkpoint is due does not need one.
+        if due or (last and state.seconds > settings.checkpoint_seconds):
+            shown.flush()
+            state.save()
 
 
-def learning_rate(settings: TrainingSettings, step: int) -> float:
-    """Linear warm-up, then half a cosine down to `final` times the peak."""
-    if step < settings.warmup:
-        return settings.learning_rate * (step + 1) / settings.warmup
-    done = (step - settings.warmup) / max(1, settings.steps - settings.warmup)
-    fall = 0.5 * (1 + math.cos(math.pi * done))
-    return settings.learning_rate * (settings.final + (1 - settings.final) * fall)
-
-
-def _check_finite(losses: dict[str, Tensor], step: int) -> None:
-    for name, value in losses.items():
-        if not torch.isfinite(value):
+def _groups(batches: Batches, settings: TrainingSettings, start: int) -> Iterator[list[Any]]:
+    """The batches of every step from `start` on."""
+    items = iter(batches(start * settings.accumulate))
+    for step in range(start, settings.steps):
+        group = list(islice(items, settings.accumulate))
+        if len(group) < settings.accumulate:
             raise SamnbError(
-                f"The {name} of step {step} is {float(value.detach())}.",
-                "lower the learning rate, or train in float32.",
+                f"The batches end in step {step} of {settings.steps}.",
+                "train for fewer steps, or give batches without end.",
             )
+        yield group
 
 
-def _copy(method: nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in method.state_dict().items()}
+class _Learner:
+    """A method on its device, with its optimiser and its state."""
 
+    def __init__(self, method: nn.Module, settings: TrainingSettings, folder: Path):
+        self.accelerator = Accelerator()
+        self.device = self.accelerator.device
+        # A run started in one precision is not continued in another.
+        self.settings = replace(
+            settings, precision=resolve_precision(settings.precision, self.device)
+        )
+        self.parameters = [item for item in method.parameters() if item.requires_grad]
+        optimiser = build_optimiser(settings, self.parameters)
+        self.method, self.optimiser = self.accelerator.prepare(method, optimiser)
+        plain = self.accelerator.unwrap_model(self.method)
+        self.state = TrainingState(plain, self.optimiser, self.settings, folder)
+        self.state.load()
 
-class _State:
-    """Everything that must survive a kill."""
-
-    def __init__(self, method: nn.Module, optimiser: Any, settings: TrainingSettings, folder: Path):
-        self.method, self.optimiser, self.settings = method, optimiser, settings
-        self.path = folder / CHECKPOINT
-        self.step = 0
-        self.seconds = 0.0
-        self.history: list[dict[str, float]] = []
-        self.average = _copy(method) if settings.average else None
-        self._sums: dict[str, float] = {}
-        self._summed = 0
-        self._clock = self._saved = time.monotonic()
-
-    def advance(self, losses: dict[str, float]) -> None:
-        """Count one step: average the weights, note the losses, save now and then."""
-        self.step += 1
-        if self.average is not None:
-            self._update_average()
-        for name, value in losses.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value
-        self._summed += 1
-        if self._summed >= max(1, self.settings.steps // 100) or self.step == self.settings.steps:
-            self.history.append({"step": self.step, **self.recent()})
-            self._sums, self._summed = {}, 0
-        now = time.monotonic()
-        self.seconds += now - self._clock
-        self._clock = now
-        if now - self._saved > self.settings.checkpoint_seconds:
-            self.save()
-            self._saved = time.monotonic()
-
-    def recent(self) -> dict[str, float]:
-        """Mean losses since the last note in the history."""
-        if not self._summed:
-            return {key: value for key, value in self.history[-1].items() if key != "step"}
-        return {name: value / self._summed for name, value in self._sums.items()}
+    def learn(self, group: list[Any]) -> dict[str, float]:
+        """One step on the batches of `group`; the means of their losses."""
+        step = self.state.step
+        self._seed(step)
+        for values in self.optimiser.param_groups:
+            values["lr"] = learning_rate(self.settings, step)
+        means: dict[str, float] = {}
+        for batch in group:
+            with self._precision():
+                losses = self.method(send_to_device(batch, self.device))
+            _require_finite(losses, step, [batch])
+            self.accelerator.backward(losses["loss"] / len(group))
+            for name, value in losses.items():
+                means[name] = means.get(name, 0.0) + float(value.detach()) / len(group)
+        norm = self.accelerator.clip_grad_norm_(self.parameters, self.settings.clip)
+        _require_finite({"norm of the gradient": norm}, step, group)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        return means
 
     @torch.no_grad()
-    def _update_average(self) -> None:
-        # A young run has nothing worth remembering yet, so the decay starts low.
-        decay = min(self.settings.average, (1 + self.step) / (10 + self.step))
-        for name, value in self.method.state_dict().items():
-            if value.dtype.is_floating_point:
-                self.average[name].lerp_(value, 1 - decay)
-            else:
-                self.average[name].copy_(value)
+    def validate(self, validate: Validate) -> dict[str, float]:
+        """Note what `validate` says of the method as it stands, and leave the method so."""
+        plain = self.state.method
+        modes = {module: module.training for module in plain.modules()}
+        cards = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(cards), self.state.averaged():
+            self._seed(self.state.step)
+            plain.eval()
+            values = {name: float(value) for name, value in validate(plain).items()}
+        for module, mode in modes.items():
+            module.training = mode
+        self.state.note_validation(values)
+        return values
 
-    def save(self) -> None:
-        values = {
-            "settings": asdict(self.settings),
-            "step": self.step,
-            "seconds": self.seconds,
-            "history": self.history,
-            "sums": [self._sums, self._summed],
-            "weights": self.method.state_dict(),
-            "average": self.average,
-            "optimiser": self.optimiser.state_dict(),
-        }
-        with atomic_path(self.path) as temporary:
-            torch.save(values, temporary)
+    def _seed(self, step: int) -> None:
+        torch.manual_seed(self.settings.seed * 1_000_003 + step)
 
-    def load(self) -> None:
-        if not self.path.is_file():
-            return
-        values = torch.load(self.path, weights_only=True)
-        if values["settings"] != asdict(self.settings):
-            raise SamnbError(
-                f"{self.path} belongs to a run with other settings.",
-                "delete it to start afresh, or give another folder.",
-            )
-        self.step, self.seconds = values["step"], values["seconds"]
-        self.history = values["history"]
-        self._sums, self._summed = values["sums"]
-        self.method.load_state_dict(values["weights"])
-        self.average = values["average"]
-        self.optimiser.load_state_dict(values["optimiser"])
+    def _precision(self) -> torch.autocast:
+        # Not by accelerate's own switch: that one is set once for the whole process.
+        kind = getattr(torch, self.settings.precision)
+        return torch.autocast(self.device.type, kind, enabled=kind != torch.float32)
+
+
+def _require_finite(values: dict[str, Tensor], step: int, group: list[Any]) -> None:
+    for name, value in values.items():
+        if torch.isfinite(value):
+            continue
+        # A plain tensor has names too, but of its axes.
+        named = [batch for batch in group if not isinstance(batch, Tensor)]
+        slices = [str(one) for batch in named for one in getattr(batch, "names", ())]
+        more = f" and {len(slices) - NAMED} more" if len(slices) > NAMED else ""
+        at = f", of the slices {', '.join(slices[:NAMED])}{more}" if slices else ""
+        raise SamnbError(
+            f"The {name} of step {step} is {float(value.detach())}{at}.",
+            "lower the learning rate, train in float32, or look at those slices.",
+        )

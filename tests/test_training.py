@@ -1,23 +1,37 @@
-"""The training loop: learns, survives a kill bit for bit, and refuses nonsense."""
+"""The training loop: learns, survives a kill bit for bit, keeps the best, and refuses nonsense."""
 
+import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
+import samnb.checkpoint
 from samnb.errors import SamnbError
-from samnb.training import TrainingSettings, fit, learning_rate
+from samnb.models.method import Batch
+from samnb.training import Trained, TrainingSettings, fit
 
 STEPS = 12
 SETTINGS = TrainingSettings(
     STEPS, learning_rate=0.05, warmup=3, average=0.9, checkpoint_seconds=0, seed=4
 )
+# One of every schedule and optimiser, with accumulation, validation, and the best weights kept.
+KILLED = {
+    "cosine": replace(SETTINGS, accumulate=3, validate_every=4, keep="best", events=True),
+    "warm_restarts": replace(SETTINGS, schedule="warm_restarts", cycle=4, accumulate=2, average=0),
+    "poly": replace(SETTINGS, schedule="poly", optimiser="sgd", validate_every=2, keep="best"),
+    "step": replace(SETTINGS, schedule="step", cycle=5, optimiser="adam", validate_every=1),
+    "constant": replace(SETTINGS, schedule="constant", average=0, validate_every=3, keep="best"),
+    "bfloat16": replace(SETTINGS, precision="bfloat16", validate_every=5),
+}
 
 
 class Method(nn.Module):
@@ -25,7 +39,9 @@ class Method(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(4, 16), nn.Dropout(0.3), nn.Linear(16, 4))
+        self.layers = nn.Sequential(
+            nn.Linear(4, 16), nn.BatchNorm1d(16), nn.Dropout(0.3), nn.Linear(16, 4)
+        )
         self.register_buffer("seen", torch.zeros((), dtype=torch.long))
 
     def forward(self, batch: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -34,36 +50,89 @@ class Method(nn.Module):
         return {"loss": error, "twice": 2 * error}
 
 
-def method() -> Method:
+class Named(Method):
+    """The same, from batches that have names."""
+
+    def forward(self, batch: Batch) -> dict[str, torch.Tensor]:
+        return super().forward(batch.images)
+
+
+def method(kind: type[Method] = Method) -> Method:
     torch.manual_seed(0)
-    return Method()
+    return kind()
 
 
-def batches(start: int, stop: int = STEPS, kill: bool = False):
-    """Batches from step `start` on; the process is killed, as by a power cut, at step `stop`."""
-    for step in range(start, STEPS):
-        if kill and step == stop:
+def item(number: int) -> torch.Tensor:
+    return torch.randn(8, 4, generator=torch.Generator().manual_seed(number))
+
+
+def batches(start: int, stop: int | None = None):
+    """Batches from number `start` on; the process is killed, as by a power cut, at `stop`."""
+    for number in itertools.count(start):
+        if number == stop:
             os.kill(os.getpid(), signal.SIGKILL)
-        yield torch.randn(8, 4, generator=torch.Generator().manual_seed(step))
+        yield item(number)
 
 
-def test_a_killed_run_ends_bit_for_bit_as_one_that_was_not(tmp_path):
-    whole = method()
-    wanted = fit(whole, batches, SETTINGS, tmp_path / "whole", progress=False)
+def validate(learner: nn.Module) -> dict[str, float]:
+    """Falls while the error grows; what it draws at random must not disturb the training."""
+    assert not learner.training
+    assert not torch.is_grad_enabled()
+    error = (learner.layers(item(1000)) - 2 * item(1000)).square().mean()
+    return {"dice": 1 / (1 + float(error)), "drawn": float(torch.rand(()))}
+
+
+# At which step a run had last saved before it is killed in step 7.
+SAVED = dict(zip(KILLED, (7, 7, 4, 5, 6, 7), strict=True))
+PAUSES = {7: 0, 6: 2, 5: 4, 4: 3}  # seconds between checkpoints, when each step takes one
+
+
+def die(name: str, folder: Path) -> None:
+    """Train until SIGKILL, in the midst of a step where batches are accumulated."""
+    samnb.checkpoint.time = SimpleNamespace(monotonic=itertools.count().__next__)
+    settings = replace(KILLED[name], checkpoint_seconds=PAUSES[SAVED[name]])
+    stop = 7 * settings.accumulate + settings.accumulate // 2
+    fit(method(), lambda start: batches(start, stop), settings, folder, validate=validate)
+
+
+def train_without_extras(folder: Path) -> None:
+    """A short run that asks for nothing: it must neither write nor load TensorBoard."""
+    fit(method(), batches, replace(SETTINGS, checkpoint_seconds=60), folder, progress=False)
+    assert "torch.utils.tensorboard" not in sys.modules
+    assert "tensorboard" not in sys.modules
+    assert not folder.exists()
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory) -> Path:
+    """Folders of runs that died of SIGKILL, each in a process of its own."""
+    folder = tmp_path_factory.mktemp("killed")
     code = (
-        "import sys; from pathlib import Path; from functools import partial\n"
-        "import test_training as t\n"
-        "t.fit(t.method(), partial(t.batches, stop=7, kill=True), t.SETTINGS, Path(sys.argv[1]))"
+        "import os, sys; from pathlib import Path; import test_training as t\n"
+        "folder = Path(sys.argv[1])\n"
+        "t.train_without_extras(folder / 'none')\n"
+        "for name in t.KILLED:\n"
+        "    child = os.fork()\n"
+        "    if child == 0: t.die(name, folder / name)\n"
+        "    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == 9, name\n"
     )
-    folder = tmp_path / "killed"
-    killed = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", code, str(folder)],
         cwd=Path(__file__).parent,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(["..", os.environ.get("PYTHONPATH", "")])},
         capture_output=True,
         check=False,
     )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert done.returncode == 0, done.stderr.decode()
+    return folder
+
+
+@pytest.mark.parametrize("name", KILLED)
+def test_a_killed_run_ends_bit_for_bit_as_one_that_was_not(name, killed, tmp_path):
+    settings, folder = KILLED[name], tmp_path / "killed"
+    shutil.copytree(killed / name, folder)
+    whole = method()
+    wanted = fit(whole, batches, settings, tmp_path / "whole", progress=False, validate=validate)
     asked = []
 
     def resumed_batches(start: int):
@@ -71,13 +140,44 @@ def test_a_killed_run_ends_bit_for_bit_as_one_that_was_not(tmp_path):
         return batches(start)
 
     resumed = method()
-    found = fit(resumed, resumed_batches, SETTINGS, folder, progress=False)
-    assert asked == [7]
-    for name, value in whole.state_dict().items():
-        assert torch.equal(value, resumed.state_dict()[name]), name
-        assert torch.equal(wanted.weights[name], found.weights[name]), name
+    found = fit(resumed, resumed_batches, settings, folder, progress=False, validate=validate)
+    assert asked == [SAVED[name] * settings.accumulate]
+    assert_equal(whole.state_dict(), resumed.state_dict())
+    assert_equal(wanted.weights, found.weights)
     assert found.history == wanted.history
     assert len(found.history) == STEPS
+    assert found.validation == wanted.validation
+    every = settings.validate_every
+    assert [note["step"] for note in found.validation] == [
+        step for step in range(1, STEPS + 1) if every and (step % every == 0 or step == STEPS)
+    ]
+
+
+def assert_equal(wanted: dict[str, torch.Tensor], found: dict[str, torch.Tensor]) -> None:
+    assert wanted.keys() == found.keys()
+    for name, value in wanted.items():
+        assert torch.equal(value, found[name]), name
+
+
+def test_event_files_go_on_where_the_checkpoint_was(killed, tmp_path):
+    """What the resumed run writes begins after its checkpoint, and takes back what came later."""
+    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+
+    folder = tmp_path / "run"
+    shutil.copytree(killed / "cosine", folder)
+    before = set((folder / "events").iterdir())
+    fit(method(), batches, KILLED["cosine"], folder, progress=False, validate=validate)
+    (new,) = set((folder / "events").iterdir()) - before
+    events = list(EventFileLoader(str(new)).Load())
+    starts = [event.step for event in events if event.HasField("session_log")]
+    assert starts == [SAVED["cosine"] + 1]
+    steps: dict[str, list[int]] = {}
+    for event in events:
+        for value in event.summary.value:
+            steps.setdefault(value.tag, []).append(event.step)
+    later = list(range(SAVED["cosine"] + 1, STEPS + 1))
+    assert steps["training/loss"] == steps["training/learning rate"] == later
+    assert steps["validation/dice"] == [8, 12]
 
 
 def test_a_finished_run_is_not_run_again(tmp_path):
@@ -85,25 +185,93 @@ def test_a_finished_run_is_not_run_again(tmp_path):
     again = fit(
         method(), lambda _: pytest.fail("no batch is needed"), SETTINGS, tmp_path, progress=False
     )
-    assert all(torch.equal(value, again.weights[name]) for name, value in first.weights.items())
+    assert_equal(first.weights, again.weights)
     assert again.history == first.history
 
 
 def test_it_learns_and_keeps_an_average(tmp_path):
     settings = replace(SETTINGS, steps=200, average=0.95, checkpoint_seconds=60)
-
-    def endless(start: int):
-        for step in range(start, 1000):
-            yield torch.randn(8, 4, generator=torch.Generator().manual_seed(step))
-
     learner = method()
-    trained = fit(learner, endless, settings, tmp_path, progress=False)
+    trained = fit(learner, batches, settings, tmp_path, progress=False)
     assert trained.history[-1]["loss"] < trained.history[0]["loss"] / 3
     assert trained.history[-1]["twice"] == pytest.approx(2 * trained.history[-1]["loss"], rel=1e-5)
     assert [note["step"] for note in trained.history] == list(range(2, 201, 2))
     assert not torch.equal(trained.weights["layers.0.weight"], learner.layers[0].weight)
     assert trained.weights["seen"] == 1600
     assert trained.seconds > 0
+
+
+def test_validation_sees_the_average_and_does_not_disturb_the_training(tmp_path):
+    plain, looked_at = method(), method()
+    looked_at.layers[2].eval()  # a part that the method itself keeps out of training mode
+    plain.layers[2].eval()
+    seen = []
+
+    def look(learner: nn.Module) -> dict[str, float]:
+        seen.append(learner.layers[0].weight.clone())
+        return validate(learner)
+
+    settings = replace(SETTINGS, validate_every=5)
+    wanted = fit(plain, batches, SETTINGS, tmp_path / "plain", progress=False)
+    found = fit(looked_at, batches, settings, tmp_path / "seen", progress=False, validate=look)
+    assert_equal(plain.state_dict(), looked_at.state_dict())
+    assert_equal(wanted.weights, found.weights)
+    assert torch.equal(seen[-1], found.weights["layers.0.weight"])
+    assert not torch.equal(seen[-1], looked_at.layers[0].weight)
+    assert looked_at.training
+
+
+@pytest.mark.parametrize("average", [0.0, 0.9])
+def test_the_best_weights_are_those_of_the_highest_dice(average, tmp_path):
+    dice = iter([float("nan"), 0.2, 0.7, 0.6, 0.7, 0.1])
+    seen = []
+
+    def look(learner: nn.Module) -> dict[str, float]:
+        seen.append({name: value.clone() for name, value in learner.state_dict().items()})
+        return {"dice": next(dice)}
+
+    settings = replace(SETTINGS, validate_every=2, keep="best", average=average)
+    trained = fit(method(), batches, settings, tmp_path, progress=False, validate=look)
+    assert [note["step"] for note in trained.validation] == [2, 4, 6, 8, 10, 12]
+    assert_equal(seen[2], trained.weights)
+    last = fit(
+        method(),
+        batches,
+        replace(settings, keep="last"),
+        tmp_path / "last",
+        progress=False,
+        validate=lambda _: {"dice": 0.0},
+    )
+    assert_equal(seen[-1], last.weights)
+
+
+def test_the_best_weights_need_a_validation(tmp_path):
+    settings = replace(SETTINGS, keep="best")
+    with pytest.raises(SamnbError, match="no best weights"):
+        fit(method(), batches, settings, tmp_path, progress=False, validate=validate)
+
+
+def smooth() -> Method:
+    """Without what depends on the size of a batch, or on chance."""
+    learner = method()
+    learner.layers = nn.Sequential(learner.layers[0], nn.Tanh(), learner.layers[3])
+    return learner
+
+
+def test_accumulated_batches_equal_one_large_batch(tmp_path):
+    def large(start: int):
+        for number in itertools.count(start):
+            yield torch.cat([item(3 * number + part) for part in range(3)])
+
+    few, many = smooth(), smooth()
+    wanted = fit(few, large, SETTINGS, tmp_path / "large", progress=False)
+    settings = replace(SETTINGS, accumulate=3)
+    found = fit(many, batches, settings, tmp_path / "small", progress=False)
+    for name, value in wanted.weights.items():
+        torch.testing.assert_close(found.weights[name], value, rtol=1e-4, atol=1e-5)
+    for one, other in zip(wanted.history, found.history, strict=True):
+        assert one == pytest.approx(other, rel=1e-4)
+    assert many.seen == few.seen == STEPS * 24
 
 
 def test_frozen_weights_stay(tmp_path):
@@ -125,17 +293,39 @@ def test_a_loss_that_is_not_a_number_ends_the_run(tmp_path):
     assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 5
 
 
+def broken_batch(names: int) -> Batch:
+    images = torch.full((8, 4), float("nan"))
+    none = torch.zeros(0)
+    return Batch(images, none, none, none, tuple(f"slice{number}" for number in range(names)))
+
+
+@pytest.mark.parametrize(("names", "said"), [(2, "slice0, slice1."), (11, "slice7 and 3 more.")])
+def test_a_loss_that_is_not_a_number_names_the_slices(names, said, tmp_path):
+    with pytest.raises(SamnbError, match="The loss of step 0 is nan") as caught:
+        fit(method(Named), lambda _: [broken_batch(names)], SETTINGS, tmp_path, progress=False)
+    assert caught.value.what.endswith(said)
+    assert "slice8" not in caught.value.what
+
+
+def test_batches_that_end_too_early_are_refused(tmp_path):
+    settings = replace(SETTINGS, accumulate=2)
+    with pytest.raises(SamnbError, match="end in step 3 of 12"):
+        fit(method(), lambda _: map(item, range(7)), settings, tmp_path, progress=False)
+
+
 def test_a_checkpoint_of_other_settings_is_refused(tmp_path):
     fit(method(), batches, SETTINGS, tmp_path, progress=False)
-    with pytest.raises(SamnbError, match="other settings"):
+    with pytest.raises(SamnbError, match=r"other settings \(seed\)"):
         fit(method(), batches, replace(SETTINGS, seed=5), tmp_path, progress=False)
 
 
-def test_the_learning_rate_rises_then_falls():
-    settings = TrainingSettings(steps=100, learning_rate=2.0, warmup=10, final=0.1)
-    rates = [learning_rate(settings, step) for step in range(100)]
-    assert rates[0] == pytest.approx(0.2)
-    assert max(rates) == rates[10] == pytest.approx(2.0)
-    assert rates[:10] == sorted(rates[:10])
-    assert rates[10:] == sorted(rates[10:], reverse=True)
-    assert learning_rate(settings, 100) == pytest.approx(0.2)
+def test_the_bar_shows_loss_dice_speed_and_time_left(tmp_path, capsys):
+    settings = replace(SETTINGS, validate_every=4)
+    trained = fit(method(), batches, settings, tmp_path, "a title", validate=validate)
+    line = capsys.readouterr().err.split("\r")[-1]
+    assert isinstance(trained, Trained)
+    assert "a title: 100%" in line
+    assert f"loss={trained.history[-1]['loss']:.3f}" in line
+    assert f"Dice={trained.validation[-2]['dice']:.3f}" in line
+    assert "<00:00" in line  # time left
+    assert " step/s" in line or "s/ step" in line

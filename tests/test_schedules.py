@@ -1,0 +1,107 @@
+"""Settings of training: schedules at points computed by hand, optimisers, precision."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from samnb.errors import SamnbError
+from samnb.schedules import (
+    TrainingSettings,
+    build_optimiser,
+    learning_rate,
+    resolve_precision,
+)
+
+
+def rates(steps: list[int], **settings) -> list[float]:
+    values = TrainingSettings(steps=100, learning_rate=2.0, **settings)
+    return [learning_rate(values, step) for step in steps]
+
+
+def test_the_cosine_rises_then_falls():
+    settings = TrainingSettings(steps=100, learning_rate=2.0, warmup=10, final=0.1)
+    every = [learning_rate(settings, step) for step in range(100)]
+    assert every[0] == pytest.approx(0.2)
+    assert max(every) == every[10] == pytest.approx(2.0)
+    assert every[:10] == sorted(every[:10])
+    assert every[10:] == sorted(every[10:], reverse=True)
+    assert every[55] == pytest.approx(2.0 * (0.1 + 0.9 * 0.5))
+    assert learning_rate(settings, 100) == pytest.approx(0.2)
+
+
+def test_warm_restarts_fall_anew_in_every_cycle():
+    quarter = (1 + math.sqrt(0.5)) / 2  # of the way down half a cosine
+    found = rates([0, 10, 20, 30, 39, 40, 50, 80], schedule="warm_restarts", cycle=40)
+    last = 1 - math.cos(math.pi / 40)
+    assert found == pytest.approx([2, 2 * quarter, 1, 2 * (1 - quarter), last, 2, 2 * quarter, 2])
+    after = rates([4, 5, 25, 45], schedule="warm_restarts", cycle=40, warmup=5)
+    assert after == pytest.approx([2, 2, 1, 2])
+
+
+def test_warm_restarts_are_those_of_torch():
+    optimiser = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=2.0)
+    theirs = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimiser, 30, eta_min=0.2)
+    for ours in rates(range(100), schedule="warm_restarts", cycle=30, final=0.1):
+        assert ours == pytest.approx(theirs.get_last_lr()[0])
+        optimiser.step()
+        theirs.step()
+
+
+def test_the_other_schedules():
+    # 0.5 ** 0.9 and 0.25 ** 0.9
+    found = rates([0, 50, 75, 100, 101], schedule="poly")
+    assert found == pytest.approx([2, 2 * 0.5358867, 2 * 0.2871746, 0, 0])
+    found = rates([0, 29, 30, 59, 60, 99], schedule="step", cycle=30)
+    assert found == pytest.approx([2, 2, 0.2, 0.2, 0.02, 0.002])
+    assert rates([0, 1, 2, 50, 99], schedule="constant", warmup=2) == [1, 2, 2, 2, 2]
+
+
+def test_nnunets_optimiser():
+    settings = TrainingSettings(1, learning_rate=0.01, weight_decay=3e-5, optimiser="sgd")
+    optimiser = build_optimiser(settings, [nn.Parameter(torch.zeros(1))])
+    assert isinstance(optimiser, torch.optim.SGD)
+    wanted = {"lr": 0.01, "momentum": 0.99, "nesterov": True, "weight_decay": 3e-5}
+    assert wanted.items() <= optimiser.param_groups[0].items()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"schedule": "none"},
+        {"optimiser": "none"},
+        {"precision": "float16"},
+        {"keep": "first"},
+        {"schedule": "warm_restarts"},
+        {"schedule": "step", "cycle": 0},
+        {"accumulate": 0},
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(wrong):
+    with pytest.raises(SamnbError) as caught:
+        TrainingSettings(steps=1, **wrong)
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("able", "wanted"),
+    [
+        ({"avx512_bf16": True}, "bfloat16"),
+        ({"amx_bf16": True, "avx512_bf16": False}, "bfloat16"),
+        ({"avx2": True, "amx_bf16": False}, "float32"),
+        ({}, "float32"),
+    ],
+)
+def test_auto_is_half_precision_where_the_processor_has_it(able, wanted, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able, raising=False)
+    assert resolve_precision("auto", "cpu") == wanted
+    assert resolve_precision("float32", "cpu") == "float32"
+    assert resolve_precision("bfloat16", torch.device("cpu")) == "bfloat16"
+    assert resolve_precision("auto", "mps") == "float32"
+
+
+def test_auto_asks_the_graphics_card(monkeypatch):
+    for able in (True, False):
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: able)  # noqa: B023
+        assert resolve_precision("auto", "cuda:0") == ("bfloat16" if able else "float32")
