@@ -1,0 +1,85 @@
+"""Names of systems as records and tables carry them: the paper's order, and which cases count.
+
+A name is a family, and the number of labelled slices unless every mask was used: "SAM-Mix-50",
+"SAM-Mix guided-5", "U-Net".
+"""
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import pandas as pd
+
+from samnb.errors import SamnbError
+
+# The rows of the paper's tables from top to bottom; what only this book has stands beside its kin.
+FAMILIES = (
+    "U-Net",
+    "nnU-Net",
+    "TransUNet",
+    "MultiMix",
+    "CAM alone",
+    "SAM-PP",
+    "SAM-Mix",
+    "SAM-Mix guided",
+    "SAM-Mix soft",
+)
+
+WITHOUT_MASKS = {"CAM alone"}  # learn from image labels only, and say no number
+
+
+class Name(NamedTuple):
+    """A system's family, and its labelled slices; None where every training mask was used."""
+
+    family: str
+    labels: int | None
+
+
+def parse(name: str) -> Name:
+    """Take a name apart. Spelling of known families is lenient: the paper prints TransU-Net."""
+    family, labels = re.fullmatch(r"(.*?)(?:-(\d+))?", name).groups()
+    known = {_letters(item): item for item in FAMILIES}
+    family = known.get(_letters(family), family)
+    if labels is None:
+        return Name(family, 0 if family in WITHOUT_MASKS else None)
+    return Name(family, int(labels))
+
+
+def _letters(family: str) -> str:
+    return re.sub(r"[^a-z]", "", family.lower())
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """The distinct names: families as the paper has them, unknown ones last; then by labels."""
+    distinct = list(dict.fromkeys(names))
+    families = list(dict.fromkeys([*FAMILIES, *(parse(name).family for name in distinct)]))
+
+    def rank(name: str) -> tuple[int, int]:
+        family, labels = parse(name)
+        return families.index(family), -1 if labels is None else labels
+
+    return sorted(distinct, key=rank)
+
+
+def of_cohort(cases: pd.DataFrame, cohort: str) -> pd.DataFrame:
+    """The cases of one cohort, of runs with the profile's own settings; ablations have a change."""
+    unchanged = cases["change"].fillna("").eq("") if "change" in cases else True
+    chosen = cases[cases["cohort"].eq(cohort) & unchanged]
+    if chosen.empty:
+        there = ", ".join(map(str, cases["cohort"].unique())) or "none"
+        raise SamnbError(f"No cases of the cohort '{cohort}'.", f"cohorts with cases: {there}.")
+    return chosen
+
+
+def missing_seeds(cases: pd.DataFrame, seeds: Iterable[int] | None = None) -> dict[str, list[int]]:
+    """Seeds each system lacks, by its name; only systems that lack any.
+
+    `seeds` are those wanted, the profile's; without them, all that any system has.
+    """
+    wanted = set(cases["seed"]) if seeds is None else set(seeds)
+    present = cases.groupby("system")["seed"].agg(set)
+    return {
+        name: sorted(int(seed) for seed in wanted - present[name])
+        for name in in_order(present.index)
+        if wanted - present[name]
+    }
