@@ -5,12 +5,15 @@ pages (about 4.3 : 1 on each), so one picture serves both. Colours are chosen to
 colour-blind readers and on both grounds; whatever differs by colour also differs by line or marker.
 """
 
+import colorsys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+
+from samnb.reports.systems import parse
 
 INK = "#7b7f86"  # text, axes, ticks
 FAINT = "#7b7f8640"  # grid lines
@@ -23,6 +26,20 @@ COHORT_COLOURS = {"lits": "#2f8fd8", "totalsegmentator": "#e0791c"}
 COHORT_LINES = {"lits": "-", "totalsegmentator": "--"}
 COHORT_NAMES = {"lits": "LiTS-like", "totalsegmentator": "TotalSegmentator-like"}
 SERIES = ("#2f8fd8", "#e0791c", "#19b36b", "#c061cb", "#b58900", "#f0503c")
+
+# One colour, line and marker for each family of systems, in every figure.
+SYSTEM_LOOKS = {
+    "U-Net": ("#c061cb", (0, (5, 1)), "s"),
+    "nnU-Net": ("#a8842c", (0, (3, 1, 1, 1)), "D"),
+    "TransUNet": ("#d1477a", (0, (1, 1)), "P"),
+    "MultiMix": ("#6d9a2f", "-.", "X"),
+    "CAM alone": ("#8a8f98", ":", "v"),
+    "SAM-PP": ("#e0791c", "--", "^"),
+    "SAM-Mix": ("#2f8fd8", "-", "o"),
+    "SAM-Mix guided": ("#13a08c", (0, (6, 1, 1, 1)), "p"),
+    "SAM-Mix soft": ("#7a70e8", (0, (4, 2)), "h"),
+}
+BETTER, WORSE = "#1f6fb5", "#b2560a"  # grounds of white text
 
 WIDTH = 7.0  # inches: the full width of a page's text
 DOTS_PER_INCH = 110
@@ -89,6 +106,24 @@ def look(cohort: str) -> dict[str, object]:
         "linestyle": COHORT_LINES.get(cohort, ":"),
         "linewidth": 2,
     }
+
+
+def system_look(name: str) -> dict[str, object]:
+    """How a system is drawn, by its family: `color`, `linestyle`, `marker`."""
+    colour, line, marker = SYSTEM_LOOKS.get(parse(name).family, (INK, ":", "."))
+    return {"color": colour, "linestyle": line, "marker": marker}
+
+
+def system_tint(name: str) -> tuple[float, float, float]:
+    """The colour of its family, lighter for few labelled slices, darker for many.
+
+    Lightness stays in a range that is seen on white and on dark pages alike.
+    """
+    labels = parse(name).labels
+    hue, lightness, saturation = colorsys.rgb_to_hls(*mpl.colors.to_rgb(system_look(name)["color"]))
+    if labels is not None:
+        lightness += 0.10 if labels < 10 else 0.0 if labels < 100 else -0.10
+    return colorsys.hls_to_rgb(hue, min(max(lightness, 0.34), 0.68), saturation)
 
 
 def label(axes: Axes, x: str, y: str = "", legend: bool = False) -> None:
