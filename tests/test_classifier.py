@@ -1,6 +1,5 @@
 """ResNet38 as published, and its activation map in closed form."""
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -14,7 +13,7 @@ from samnb.models.classifier import (
     evidence,
     resnet38,
 )
-from samnb.models.gradient_maps import MAPS, gradient_map
+from samnb.models.gradient_maps import MAPS, as_printed, gradient_map
 
 
 @pytest.fixture(scope="module")
@@ -79,17 +78,6 @@ def test_one_class_s_map_is_open_to_a_shift_that_the_evidence_is_not(classifier,
         torch.testing.assert_close(first, second, atol=1e-4, rtol=1e-4)
 
 
-def as_the_library_prints(maps: torch.Tensor, side: int) -> np.ndarray:
-    """ReLU, stretched to 0-1, resized, stretched again."""
-
-    def stretched(values: np.ndarray) -> np.ndarray:
-        values = values - values.min()
-        return values / (1e-7 + values.max())
-
-    small = [stretched(np.maximum(item, 0)) for item in maps.numpy()]
-    return np.stack([stretched(cv2.resize(item, (side, side))) for item in small])
-
-
 @pytest.mark.parametrize("activation", ["class", "evidence"])
 def test_the_closed_form_is_grad_cam(classifier, images, activation):
     with torch.no_grad():
@@ -100,7 +88,7 @@ def test_the_closed_form_is_grad_cam(classifier, images, activation):
     # The library divides by (its maximum + 1e-7) what is h w times smaller than ours.
     cells = ours[0].numel()
     np.testing.assert_allclose(
-        as_the_library_prints(ours / cells, 64), theirs.numpy(), atol=1e-5, rtol=0
+        as_printed(ours / cells, 64).numpy(), theirs.numpy(), atol=1e-5, rtol=0
     )
     assert theirs.max() > 0.9
 

@@ -4,6 +4,7 @@ They need a backward pass each, so they serve for comparison; systems use the cl
 `samnb.models.classifier`, which Grad-CAM equals.
 """
 
+import cv2
 import numpy as np
 import torch
 from pytorch_grad_cam import EigenCAM, GradCAM, GradCAMPlusPlus, LayerCAM, XGradCAM
@@ -54,3 +55,17 @@ def gradient_map(
         maps = cam(input_tensor=images, targets=targets)
     classifier.zero_grad(set_to_none=True)
     return torch.from_numpy(np.ascontiguousarray(maps))
+
+
+def as_printed(maps: Tensor, side: int) -> Tensor:
+    """What the library does to its maps, done to ours: (N, h, w) -> (N, side, side) from 0 to 1.
+
+    Cut below zero, stretched to 0-1, enlarged, stretched again.
+    """
+    small = [_stretched(np.maximum(item, 0)) for item in maps.detach().cpu().numpy()]
+    return torch.from_numpy(np.stack([_stretched(cv2.resize(m, (side, side))) for m in small]))
+
+
+def _stretched(values: np.ndarray) -> np.ndarray:
+    values = values - values.min()
+    return values / (1e-7 + values.max())

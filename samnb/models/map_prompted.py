@@ -11,9 +11,11 @@ from torch.nn import functional as F
 from samnb.errors import SamnbError
 from samnb.losses import relative_logits
 from samnb.models.classifier import PRESENT, Classifier, class_activation, evidence
+from samnb.models.lora import add_lora
 from samnb.models.method import Answer
 from samnb.models.prompting import Masks, Prompts, decode
 from samnb.models.sam import encode
+from samnb.models.weights import load_sam
 from samnb.profiles import Profile
 from samnb.prompts import MapBoxes, active_pixels, boxes_of_maps, jitter_boxes
 
@@ -103,6 +105,12 @@ class MapPrompted(nn.Module):
         found.scores[called] = answer.three()[1][main].float()
         found.chosen[called] = number[main]
         return found
+
+
+def adapted_sam(profile: Profile, seed: int) -> Sam:
+    """The profile's SAM with a fresh adapter, and a copy of the parts that are trained whole."""
+    sam = load_sam(profile.sam.size, profile.sam.side, profile.sam.weights)
+    return add_lora(sam, profile.sam.lora, profile.sam.trained, seed)
 
 
 def mask_of_map(maps: Tensor, presence: Tensor, threshold: float, side: int) -> Tensor:

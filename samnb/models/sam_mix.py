@@ -10,10 +10,8 @@ from torch import Tensor
 
 from samnb.losses import focal_loss, map_loss, segmentation_loss
 from samnb.models.classifier import Classifier
-from samnb.models.lora import add_lora
-from samnb.models.map_prompted import MapPrompted
+from samnb.models.map_prompted import MapPrompted, adapted_sam
 from samnb.models.method import Batch
-from samnb.models.weights import load_sam
 from samnb.profiles import Profile
 
 
@@ -44,6 +42,5 @@ class SamMix(MapPrompted):
 def build(profile: Profile, seed: int, guided: bool = False, soft: bool = False) -> SamMix:
     """A fresh classifier beside SAM with a fresh adapter."""
     classifier = Classifier(profile.classifier.width, profile.classifier.channels)
-    sam = load_sam(profile.sam.size, profile.sam.side)
-    add_lora(sam, profile.sam.lora, profile.sam.trained, seed)
+    sam = adapted_sam(profile, seed)
     return SamMix(classifier, sam, profile, guided=guided, soft=soft)

@@ -5,10 +5,8 @@ from torch import Tensor
 
 from samnb.losses import segmentation_loss
 from samnb.models.cam_alone import CamAlone
-from samnb.models.lora import add_lora
-from samnb.models.map_prompted import MapPrompted
+from samnb.models.map_prompted import MapPrompted, adapted_sam
 from samnb.models.method import Batch
-from samnb.models.weights import load_sam
 from samnb.profiles import Profile
 
 
@@ -32,6 +30,5 @@ class SamPP(MapPrompted):
 
 def build(profile: Profile, seed: int, first: CamAlone) -> SamPP:
     """SAM with a fresh adapter behind the finished classifier of stage one."""
-    sam = load_sam(profile.sam.size, profile.sam.side)
-    add_lora(sam, profile.sam.lora, profile.sam.trained, seed)
+    sam = adapted_sam(profile, seed)
     return SamPP(first.classifier.requires_grad_(False), sam, profile)

@@ -81,6 +81,7 @@ class AdaptationSettings:
 class SamSettings:
     size: str = "pocket"  # pocket, vit_b, vit_l, vit_h
     side: int = 128  # input side, pixels
+    weights: str | None = "published"  # or the path of a file; null: random, to rehearse
     lora: LoraSettings = field(default_factory=LoraSettings)
     trained: tuple[str, ...] = ()  # parts trained whole beside the adapter, e.g. mask_decoder
     adaptation: AdaptationSettings = field(default_factory=AdaptationSettings)
@@ -137,6 +138,30 @@ class LearningSettings:
 
 
 @dataclass(frozen=True)
+class TransUNetSettings:
+    """Sizes of TransUNet: ResNet stem, vision transformer, and an upsampler as wide as the stem."""
+
+    stem: int = 64  # channels of the first convolution; the others follow
+    units: tuple[int, ...] = (3, 4, 9)  # bottlenecks per stage of the stem
+    embed: int = 768
+    layers: int = 12
+    heads: int = 12
+    channels: int = 3  # 3: the published stem, grey is tripled
+
+
+@dataclass(frozen=True)
+class BaselineSettings:
+    """Sizes of the systems that SAM-Mix is compared with; the defaults are the published ones."""
+
+    unet_width: int = 64  # channels of the first stage, doubled by each of the four below
+    nnunet_width: int = 32  # the same for nnU-Net, as deep as it plans
+    nnunet_most: int = 512  # channels that no stage of nnU-Net exceeds
+    nnunet_schedule: str = "paper"  # "paper": learning.nnunet; "own": 1000 epochs of 250 steps
+    multimix_width: int = 16
+    transunet: TransUNetSettings = field(default_factory=TransUNetSettings)
+
+
+@dataclass(frozen=True)
 class Profile:
     name: str
     seed: int
@@ -146,6 +171,7 @@ class Profile:
     classifier: ClassifierSettings = field(default_factory=ClassifierSettings)
     prompting: PromptingSettings = field(default_factory=PromptingSettings)
     mix: MixSettings = field(default_factory=MixSettings)
+    baselines: BaselineSettings = field(default_factory=BaselineSettings)
     learning: dict[str, LearningSettings] = field(default_factory=dict)  # by kind of system
 
 
