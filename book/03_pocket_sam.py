@@ -215,9 +215,14 @@ print(
 )
 
 # %% [markdown]
-# The whole run has two phases: small pictures first, where one costs a fifth, then pictures of full
-# size, beginning with the weights of the first. The position table is interpolated in between, with
-# the function that fits Meta's weights to other sides.
+# The whole run has three phases: small pictures first, where one costs a fifth, then twice pictures
+# of full size, each beginning with the weights of the one before. The position table is interpolated
+# where the size changes, with the function that fits Meta's weights to other sides.
+#
+# The third phase came later, after a look at what the first two had learned least: objects in several
+# pieces, and objects that nobody could tell from what lies around them. Such masks teach to guess, so
+# most of them are no longer asked for (`samnb/pretraining/clarity.py`); the shipped weights saw the
+# older stream in their first two phases. The held-out pictures below are of the stream as it is now.
 
 # %%
 phases = pd.DataFrame(record["phases"]).drop(columns="losses")
@@ -237,7 +242,7 @@ shown = [
 # %%
 phases[shown].round({"minutes": 0})
 
-# %% mystnb={"figure": {"caption": "The run that made the shipped model: loss of the first answer and of the last, and overlap of the last with the truth, over the pictures seen. The vertical line is the change to full size.", "name": "fig-curve"}, "image": {"alt": "Two panels over pictures seen. Left, two falling loss curves, the dashed one for the last answer below the solid one for the first. Right, the overlap rising from zero after a flat start, with a small dip at the vertical line."}}
+# %% mystnb={"figure": {"caption": "The run that made the shipped model: loss of the first answer and of the last, and overlap of the last with the truth, over the pictures seen. The vertical lines are the changes of phase: to full size, and to the clearer stream with a new, high learning rate.", "name": "fig-curve"}, "image": {"alt": "Two panels over pictures seen. Left, two falling loss curves, the dashed one for the last answer below the solid one for the first. Right, the overlap rising from zero after a flat start, with small dips at the vertical lines."}}
 figure, (left, right) = style.panels(columns=2, panel_height=3)
 seen = 0
 for phase in record["phases"]:
@@ -290,8 +295,8 @@ glue("score-error", f"{evaluation['score error']:.2f}", display=False)
 # %% [markdown]
 # {glue:text}`parameters` million parameters in a file of {glue:text}`megabytes` MB; the predicted
 # score of a box's mask is off by {glue:text}`score-error` on average. Where a row misses its aim,
-# the curve above says why: it was still rising when the time was up. `make pretrain` goes on, or
-# starts anew on a better machine.
+# the curve above says why: it was still rising when the time was up. `make pretrain` makes the
+# weights anew, on a better machine with more steps.
 
 # %% mystnb={"figure": {"caption": "Overlap with the truth after each click, on held-out pictures.", "name": "fig-clicks"}, "image": {"alt": "A line with markers rising with the number of clicks from one to six, steepest at the second click."}}
 figure, axes = style.panels(panel_height=2.8)
