@@ -25,5 +25,5 @@ def check_exact_side(images: Tensor, system: str, side: int) -> None:
     if (height, width) != (side, side):
         raise SamnbError(
             f"This {system} is built for slices of {side} x {side} pixels, not {height} x {width}.",
-            f"give it slices of side {side}, or set data.slices.side of the profile before it is built.",
+            f"give it slices of side {side}, or set data.slices.side and build it anew.",
         )
