@@ -1,0 +1,120 @@
+"""`samnb run` and `samnb runs`: train and test systems, and see what has been made."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from samnb.cli_options import ProfileOption
+from samnb.errors import SamnbError
+
+SystemArgument = Annotated[
+    str | None,
+    typer.Argument(
+        help="sam-mix, sam-pp, classifier, ...; `samnb runs` lists them.", show_default=False
+    ),
+]
+LabelsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--labels", "-l", min=0, help="Slices whose masks may be used; none: all, or image labels."
+    ),
+]
+SeedOption = Annotated[
+    int | None, typer.Option("--seed", "-s", min=0, help="Only this seed; else all the profile's.")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Change a setting; repeat for several."),
+]
+AllOption = Annotated[bool, typer.Option("--all", help="Every run behind the book's tables.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Make it anew, even if it is fresh.")]
+WorkersOption = Annotated[
+    int, typer.Option("--workers", "-w", min=1, help="Runs at once, each with one thread.")
+]
+
+
+def run(
+    system: SystemArgument = None,
+    labels: LabelsOption = None,
+    seed: SeedOption = None,
+    profile: ProfileOption = "pocket",
+    changes: SetOption = None,
+    every: AllOption = False,
+    force: ForceOption = False,
+    workers: WorkersOption = 1,
+) -> None:
+    """Train a system, test it, and keep a record of it.
+
+    A run that is there and fresh is only loaded; one whose settings, data or code have changed is
+    made anew. Stopped by Ctrl-C or a power cut, the same command goes on where it was, to the very
+    same result.
+
+    Example: [cyan]samnb run sam-mix --labels 50 --seed 3[/cyan]
+
+    Example: [cyan]samnb run sam-mix -l 50 -s 1 --set prompting.threshold=0.3[/cyan]
+
+    Example: [cyan]samnb run --all --workers 4[/cyan]
+    """
+    if every == (system is not None) or (every and (labels is not None or changes or force)):
+        raise SamnbError(
+            "Say which system to run, or --all without more.",
+            "for example: samnb run sam-mix --labels 50",
+        )
+    from samnb.experiments import label_counts, plan, run_many
+    from samnb.experiments import run as make
+    from samnb.profiles import load_profile
+    from samnb.records import Run
+
+    chosen = load_profile(profile)
+    if every:
+        wanted = [each for each in plan(chosen) if seed is None or each.seed == seed]
+    else:
+        if labels is None and label_counts(chosen, system) == [0]:
+            labels = 0  # image labels are all it asks for
+        seeds = chosen.seeds if seed is None else (seed,)
+        wanted = [Run(chosen, system, labels, each, tuple(changes or ())) for each in seeds]
+    watched = sys.stderr.isatty()
+    if workers > 1 and len(wanted) > 1 and not force:
+        for record in run_many(wanted, workers, watched):
+            _print_result(record)
+        return
+    for each in wanted:
+        _print_result(make(each, watched, force))
+
+
+def _print_result(record) -> None:
+    facts = record.facts
+    dice = ", ".join(f"{cohort} {means['dice']:.3f}" for cohort, means in facts["summary"].items())
+    changes = "".join(f" {change}" for change in facts["changes"])
+    print(f"{record.name}{changes}, seed {facts['seed']}: Dice {dice}; {record.folder}")
+
+
+def runs(profile: ProfileOption = "pocket") -> None:
+    """List the runs of a profile: what is there, what is stale, what is still missing.
+
+    Dice is the mean over the test slices of each cohort; seconds are those of the training.
+
+    Example: [cyan]samnb runs --profile smoke[/cyan]
+    """
+    from samnb.experiments import plan, state
+    from samnb.profiles import load_profile
+    from samnb.records import all_records, read_record, run_of
+
+    chosen = load_profile(profile)
+    planned = plan(chosen)
+    others = [run_of(record, chosen) for record in all_records(chosen)]
+    cohorts = [name for name, sizes in chosen.data.splits.items() if sizes.test]
+    heads = "".join(f" {cohort[:16]:>16}" for cohort in cohorts)
+    print(f"{'system':<16} {'labels':>6} {'seed':>4}  {'state':<8}{heads} {'seconds':>8}")
+    for each in planned + [run for run in others if run not in planned]:
+        record = read_record(each)
+        labels = "all" if each.labels is None else each.labels
+        line = f"{each.system:<16} {labels:>6} {each.seed:>4}  {state(each):<8}"
+        if record:
+            for cohort in cohorts:
+                line += (
+                    f" {record.facts['summary'].get(cohort, {}).get('dice', float('nan')):16.3f}"
+                )
+            line += f" {record.facts['seconds']['training']:8.0f}"
+        print(line + (f"  {' '.join(each.changes)}" if each.changes else ""))

@@ -1,0 +1,100 @@
+"""Which files of the package a piece of code reaches, and what they say apart from their prose.
+
+Results remember the code that made them. Comments, docstrings and layout are no part of that, so
+rewording a file makes no result stale, and a changed line does.
+"""
+
+import ast
+import hashlib
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from pathlib import Path
+
+from samnb.paths import CHECKOUT
+
+
+def imported_files(
+    start: Path | str, ends: Callable[[Path], bool] = lambda path: False
+) -> list[Path]:
+    """Files of the package that `start` imports, directly or through others, itself included.
+
+    ends: says of a file that neither it nor what it imports is wanted; not asked of `start`.
+    """
+    found: set[Path] = set()
+    waiting = [CHECKOUT / start]
+    while waiting:
+        path = waiting.pop()
+        found.add(path)
+        near = {file for module in _imported_modules(path) for file in _files_of(module)}
+        waiting += [file for file in near - found - {*waiting} if not ends(file)]
+    return sorted(found)
+
+
+def code_hash(path: Path | str) -> str:
+    """Short hash of a file's code: equal after edits of comments, docstrings and line breaks."""
+    return hashlib.sha256(_outline(parse(path)).encode()).hexdigest()[:16]
+
+
+def settings_read(path: Path | str, variable: str) -> set[str]:
+    """Names that a file reads of what it calls `variable`: of `profile.sam.side`, sam."""
+    return {
+        node.attr
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == variable
+    }
+
+
+def parse(path: Path | str) -> ast.Module:
+    """The syntax tree of a file; parsed once for each time it is changed."""
+    return _parse(path, Path(path).stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=512)
+def _parse(path: Path | str, changed: int) -> ast.Module:
+    return ast.parse(Path(path).read_text(encoding="utf-8"))
+
+
+def _imported_modules(path: Path) -> set[str]:
+    modules: set[str] = set()
+    for node in ast.walk(parse(path)):
+        if isinstance(node, ast.Import):
+            modules |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            # `from samnb.data import slices` may name a module or something inside one.
+            modules |= {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
+    return {name for name in modules if name.split(".")[0] == "samnb"}
+
+
+def _files_of(module: str) -> list[Path]:
+    place = CHECKOUT.joinpath(*module.split("."))
+    files = [place.with_suffix(".py"), place / "__init__.py"]
+    return [file for file in files if file.is_file()]
+
+
+def _outline(node: object) -> str:
+    """A syntax tree as text. `ast.dump` would not do: it differs between versions of Python."""
+    if isinstance(node, list):
+        return "[" + " ".join(map(_outline, node)) + "]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    inside = [f"{name}={_outline(value)}" for name, value in _parts(node)]
+    return f"({type(node).__name__} {' '.join(inside)})"
+
+
+def _parts(node: ast.AST) -> Iterator[tuple[str, object]]:
+    """Fields of a node that say something; what newer versions of Python add is empty in ours."""
+    for name, value in ast.iter_fields(node):
+        if name == "body" and isinstance(value, list) and value and _is_text(value[0]):
+            value = value[1:]
+        if value is not None and value != [] and name != "ctx":
+            yield name, value
+
+
+def _is_text(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )

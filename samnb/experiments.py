@@ -1,0 +1,241 @@
+"""Runs: what is there is loaded, what is missing is made, what is stale is made anew.
+
+A run is killed and started again at no cost but its last minute: the training goes on at its
+checkpoint and ends bit for bit as if nothing had happened. Two processes never make the same run.
+"""
+
+import multiprocessing
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from filelock import FileLock, Timeout
+from safetensors.torch import load_file, save_file
+from torch import nn
+from tqdm import tqdm
+
+from samnb import costs, teaching
+from samnb.checkpoint import restore
+from samnb.errors import SamnbError
+from samnb.files import atomic_path, read_json, write_json
+from samnb.keys import Identity, first_run, identify, why_stale
+from samnb.models.lora import count_parameters
+from samnb.models.registry import SYSTEMS, find_system
+from samnb.outcome import examine_run
+from samnb.paths import data_root
+from samnb.profiles import Profile
+from samnb.records import Record, Run, read_record, write_record
+from samnb.workers import end_with_parent
+
+WEIGHTS, LESSON = "weights.safetensors", "lesson.json"
+
+# What the chapters on SAM-Mix show: all seeds, all numbers of labels.
+PLANNED = ("classifier", "sam_pp", "sam_mix", "sam_mix_guided", "sam_mix_soft")
+# One seed of SAM-Mix with the middle number of labels, one setting changed.
+ABLATED = ("sam_mix",)
+ABLATIONS = (
+    "prompting.threshold=0.3",
+    "prompting.threshold=0.7",
+    "sam.lora.rank=2",
+    "sam.lora.rank=32",
+    "prompting.regions=each",
+    "data.slices.middle=1.0",
+    "prompting.activation=class",
+)
+
+
+def run(wanted: Run, progress: bool = True, force: bool = False) -> Record:
+    """The record of this run; trained and tested here and now unless a fresh one is there.
+
+    force: even then, from the first step on.
+    """
+    _check(wanted)
+    identity = identify(wanted)
+    if not force and (record := _fresh(wanted, identity)):
+        return record
+    if before := first_run(wanted):
+        run(before, progress)
+    with _alone(wanted, identity, progress):
+        if force:
+            shutil.rmtree(_trained(identity), ignore_errors=True)
+            shutil.rmtree(_training(identity), ignore_errors=True)
+        elif record := _fresh(wanted, identity):
+            return record  # made by the process that was waited for
+        elif stale := read_record(wanted):
+            print(f"{wanted}: made anew; {why_stale(stale, identity)}.", file=sys.stderr)
+        return _make(wanted, identity, progress)
+
+
+def load_method(wanted: Run, progress: bool = True) -> nn.Module:
+    """The trained method of this run, ready to segment; trained here if its weights are gone."""
+    _check(wanted)
+    identity = identify(wanted)
+    first = load_method(before, progress) if (before := first_run(wanted)) else None
+    with _alone(wanted, identity, progress):
+        return _taught(wanted, identity, first, progress)[0]
+
+
+def run_many(runs: Sequence[Run], workers: int = 1, progress: bool = True) -> list[Record]:
+    """Records of all these runs, in their order; with several workers, each has one thread.
+
+    What others build on is made first. A run that fails does not stop the others; the first error
+    is raised at the end.
+    """
+    if workers == 1:
+        return [run(each, progress) for each in runs]
+    for each in runs:
+        _check(each)
+    before = [first for each in runs if (first := first_run(each)) and first not in runs]
+    distinct = [each for place, each in enumerate(before) if each not in before[:place]]
+    if distinct:
+        run_many(distinct, workers, progress)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, initializer=_start_worker) as pool:
+        waiting = {pool.submit(run, each, False): each for each in runs}
+        bar = tqdm(as_completed(waiting), total=len(runs), desc="runs", disable=not progress)
+        for done in bar:
+            if error := done.exception():
+                bar.write(f"{waiting[done]}: {error}", file=sys.stderr)
+    return [done.result() for done in waiting]
+
+
+def _start_worker() -> None:
+    torch.set_num_threads(1)
+    end_with_parent()
+
+
+def state(wanted: Run) -> str:
+    """Whether the run's record is "fresh", "stale" or "missing"."""
+    record = read_record(wanted)
+    if record is None:
+        return "missing"
+    return "stale" if why_stale(record, identify(wanted)) else "fresh"
+
+
+def plan(profile: Profile) -> list[Run]:
+    """The runs behind the book's tables: every planned system, number of labels and seed.
+
+    Then the ablations. What another run builds on comes before it.
+    """
+    runs = [
+        Run(profile, name, labels, seed)
+        for name in PLANNED
+        if name in SYSTEMS
+        for labels in label_counts(profile, name)
+        for seed in profile.seeds
+    ]
+    middle = profile.data.labelled[len(profile.data.labelled) // 2]
+    ablations = [
+        Run(profile, name, middle, profile.seeds[0], (change,))
+        for name in ABLATED
+        if name in SYSTEMS
+        for change in ABLATIONS
+    ]
+    return runs + ablations
+
+
+def label_counts(profile: Profile, system: str) -> list[int | None]:
+    """Numbers of labelled slices that a system can be run with: 0 for none, None for all."""
+    known = find_system(system)
+    few = list(profile.data.labelled)
+    return {
+        "image": [0],
+        "few": [0, *few] if known.first else few,
+        "full": [None],
+        "either": [*few, None],
+    }[known.labels]
+
+
+def _check(wanted: Run) -> None:
+    known = label_counts(wanted.chosen, wanted.system)
+    if wanted.labels not in known:
+        numbers = " or ".join(str(count) for count in known if count is not None)
+        asked = "all labels" if wanted.labels is None else f"{wanted.labels} labels"
+        raise SamnbError(
+            f"{find_system(wanted.system).title} cannot be run with {asked}.",
+            f"use {numbers} labelled slices." if numbers else "give no number of labels.",
+        )
+    if wanted.seed < 0:
+        raise SamnbError(f"No seed {wanted.seed}.", "use a number from 0 on.")
+
+
+def _fresh(wanted: Run, identity: Identity) -> Record | None:
+    record = read_record(wanted)
+    return record if record and why_stale(record, identity) is None else None
+
+
+def _trained(identity: Identity) -> Path:
+    """Where the final weights stay."""
+    return data_root() / "trained" / identity.key
+
+
+def _training(identity: Identity) -> Path:
+    """Where the checkpoints of an unfinished training lie."""
+    return data_root() / "training" / identity.key
+
+
+@contextmanager
+def _alone(wanted: Run, identity: Identity, progress: bool) -> Iterator[None]:
+    """Held by the one process that makes a run; others wait here."""
+    folder = data_root() / "training"
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / f"{identity.key}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        if progress:
+            print(f"Another process is making {wanted}; waiting for it.", file=sys.stderr)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _taught(
+    wanted: Run, identity: Identity, first: nn.Module | None, progress: bool
+) -> tuple[nn.Module, dict[str, Any]]:
+    """The finished method in eval mode on its device, and what its training was like."""
+    method = teaching.build(wanted, first)
+    lesson: dict[str, Any] = {"history": [], "validation": [], "seconds": 0.0}
+    lesson["trainable"] = count_parameters(method).trainable
+    folder = _trained(identity)
+    if teaching.has_something_to_learn(wanted) and lesson["trainable"]:
+        if not (folder / LESSON).is_file():
+            _learn(wanted, identity, method, lesson, progress)
+        restore(method, load_file(folder / WEIGHTS))
+        lesson = read_json(folder / LESSON)
+    return method.to(Accelerator().device).eval(), lesson
+
+
+def _learn(
+    wanted: Run, identity: Identity, method: nn.Module, lesson: dict[str, Any], progress: bool
+) -> None:
+    """Train, and leave weights and lesson on the disk; the lesson says that both are whole."""
+    trained = teaching.teach(wanted, method, _training(identity), progress)
+    weights = {name: value.cpu().contiguous() for name, value in trained.weights.items()}
+    with atomic_path(_trained(identity) / WEIGHTS) as temporary:
+        save_file(weights, temporary)
+    noted = {name: getattr(trained, name) for name in ("history", "validation", "seconds")}
+    write_json(_trained(identity) / LESSON, lesson | noted)
+    shutil.rmtree(_training(identity), ignore_errors=True)
+
+
+def _make(wanted: Run, identity: Identity, progress: bool) -> Record:
+    """Train, test, write the record."""
+    costs.forget_peak_memory(Accelerator().device)
+    before = first_run(wanted)
+    first = load_method(before, progress) if before else None
+    method, lesson = _taught(wanted, identity, first, progress)
+    outcome = examine_run(wanted, method, lesson, progress)
+    facts = {**outcome.facts, **asdict(identity), "key": identity.key}
+    return write_record(
+        wanted, facts, outcome.slices, outcome.scans, outcome.pictures, outcome.adapter
+    )

@@ -1,0 +1,128 @@
+"""Examination: tables by hand-made answers, the pointing game, boxes, AUC, choice of pictures."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from samnb import evaluation
+from samnb.data.slices import SliceSet
+from samnb.metrics import measure
+from samnb.models.method import Answer
+
+SIDE = 16
+COUNT = 80  # more than a chunk in the first scan
+
+
+class Copier(nn.Module):
+    """Answers with what is bright in the picture; the box is one pixel wider on the right."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(()))
+
+    def segment(self, images):
+        masks = images[:, 0] > 0.5
+        boxes = torch.full((len(images), 4), torch.nan)
+        shown = masks.any(dim=(1, 2))
+        boxes[shown] = torch.tensor([4.0, 4.0, 9.0, 8.0])
+        cams = torch.nn.functional.avg_pool2d(images, 4)[:, 0]
+        return Answer(masks, shown.float() * self.weight, cams.bfloat16(), boxes)
+
+
+@pytest.fixture(scope="module")
+def slices(tmp_path_factory):
+    """Two scans; slices of odd number show a square, 4 pixels wide."""
+    masks = np.zeros((COUNT, SIDE, SIDE), np.uint8)
+    masks[1::2, 4:8, 4:8] = 1
+    images = masks.astype(np.uint16) * 60000
+    images[3, 4, 4] = 0  # a pixel that is missed
+    scans = np.repeat(["b", "a"], [70, 10])
+    index = pd.DataFrame(
+        {"patient": scans, "scan": scans, "slice": np.arange(COUNT), "label": np.arange(COUNT) % 2}
+    )
+    for name, value in (("spacing_z", 3.0), ("spacing_row", 1.0), ("spacing_column", 2.0)):
+        index[name] = value
+    return SliceSet(tmp_path_factory.mktemp("slices"), images, masks, index, {})
+
+
+def test_tables_have_a_row_for_every_slice_and_scan(slices):
+    method = Copier().train()
+    found = evaluation.examine(method, slices, np.arange(COUNT), "home")
+    assert method.training  # left as it was
+    assert " ".join(found.slices) == (
+        "cohort patient scan slice label presence dice iou hd hd95 surface_dice box_iou hit"
+    )
+    assert " ".join(found.scans) == "cohort patient scan dice hd95 surface_dice hd iou"
+    assert found.slices["slice"].tolist() == list(range(COUNT))
+    assert found.scans["scan"].tolist() == ["b", "a"]
+    assert found.seconds > 0
+    row = found.slices.iloc[3]
+    assert row["dice"] == pytest.approx(2 * 15 / 31)
+    assert (found.slices["dice"].drop(index=3) == 1).all()
+
+
+def test_scans_are_measured_in_millimetres(slices):
+    rows = np.arange(10)
+    found = evaluation.examine(Copier(), slices, rows, "home").scans.iloc[0]
+    answer = slices.images[rows] > 0
+    wanted = measure(answer, slices.masks[rows] > 0, evaluation.SCAN_TOLERANCE, [3.0, 1.0, 2.0])
+    assert {name: found[name] for name in wanted} == wanted
+    assert wanted["hd"] == pytest.approx(1.0)  # one row further
+
+
+def test_boxes_and_the_pointing_game_count_only_where_the_target_is(slices):
+    table = evaluation.examine(Copier(), slices, np.arange(12), "home").slices
+    shown = table["label"] == 1
+    assert table.loc[~shown, ["box_iou", "hit"]].isna().all(axis=None)
+    np.testing.assert_allclose(table.loc[shown, "box_iou"], 16 / 20)
+    assert (table.loc[shown, "hit"] == 1).all()
+
+
+def test_the_middle_of_the_strongest_cell_decides():
+    truth = np.zeros((1, 8, 8), bool)
+    truth[0, 2, 6] = True
+    cams = torch.zeros(1, 2, 2)
+    cams[0, 0, 1] = 1
+    assert evaluation.hits(cams, truth).tolist() == [1.0]
+    cams[0, 1, 1] = 2
+    assert evaluation.hits(cams, truth).tolist() == [0.0]
+
+
+def test_area_under_curve_by_hand():
+    labels, scores = np.array([1, 1, 0, 0, -1]), np.array([0.9, 0.4, 0.4, 0.1, 1.0])
+    assert evaluation.area_under_curve(labels, scores) == pytest.approx(3.5 / 4)
+    assert np.isnan(evaluation.area_under_curve(np.ones(3), np.ones(3)))
+
+
+def test_a_method_that_knows_only_masks(slices):
+    class Silent(Copier):
+        def segment(self, images):
+            return Answer(super().segment(images).masks)
+
+    found = evaluation.examine(Silent(), slices, np.arange(6), "home").slices
+    assert found[["presence", "box_iou", "hit"]].isna().all(axis=None)
+    summary = evaluation.summarise(found)["home"]
+    assert np.isnan(summary["auc"])
+    assert summary["dice"] == found["dice"].mean()
+
+
+def test_half_precision_ends_in_the_tables(slices):
+    found = evaluation.examine(Copier(), slices, np.arange(4), "home", "bfloat16")
+    assert found.slices["presence"].tolist() == [0, 1, 0, 1]
+
+
+def test_pictures_show_the_same_slices_of_every_system(slices):
+    rows = evaluation.pictured_rows(slices.index, np.arange(10, COUNT))
+    assert slices.index["label"][rows].tolist() == [1] * 6 + [0] * 2
+    assert len(set(rows)) == 8
+    shown = evaluation.pictures(Copier(), slices, rows, "home")
+    assert set(shown) == {*("row", "cohort", "scan", "slice", "masks", "presence", "cams", "boxes")}
+    assert shown["masks"].shape == (8, SIDE, SIDE)
+
+
+def test_evenly_takes_the_middles_of_equal_stretches():
+    assert evaluation.evenly(np.arange(10), 2).tolist() == [2, 7]
+    assert evaluation.evenly(np.arange(3), 5).tolist() == [0, 1, 2]
+    assert evaluation.evenly(np.arange(0), 5).tolist() == []
