@@ -1,6 +1,8 @@
 """`samnb data …`: phantoms, downloads, checks, and slices ready for training."""
 
+import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +26,14 @@ TargetOption = Annotated[
     str | None,
     typer.Option("--target", "-t", help="What is to be segmented: an organ's name, or 'any'."),
 ]
+PatientOption = Annotated[
+    str | None,
+    typer.Option(
+        "--patient",
+        "-p",
+        help="Regular expression that finds the patient in a file's name (layout folder).",
+    ),
+]
 
 
 @app.command()
@@ -39,8 +49,8 @@ def phantom(
 
     Example: [cyan]samnb data phantom --profile smoke[/cyan]
     """
+    from samnb.data.cohort import cohort_place
     from samnb.data.phantom import write_cohort
-    from samnb.doctor import cohort_folder
 
     chosen = load_profile(profile)
     for name in cohort_names(chosen, cohort):
@@ -50,7 +60,7 @@ def phantom(
                 f"{name} has no phantoms in the profile {chosen.name}: it is real data.",
                 f"run `samnb data get {name}`, or choose --profile pocket.",
             )
-        folder = cohort_folder(chosen, name)
+        folder = cohort_place(chosen, name)
         write_cohort(
             settings.kind,
             folder,
@@ -92,6 +102,7 @@ def check(
     folder: Annotated[Path, typer.Argument(help="The folder the scans lie in.")],
     layout: LayoutOption = None,
     target: TargetOption = None,
+    patient: PatientOption = None,
 ) -> None:
     """Read a folder of scans wholly and explain every fault in it, with its remedy.
 
@@ -103,7 +114,7 @@ def check(
     from samnb.data.check import check_folder, detect_layout
 
     found = layout or detect_layout(folder)
-    faults = check_folder(found, folder, target, progress=_terminal())
+    faults = check_folder(found, folder, target, _rules(folder, patient), _terminal())
     _report_faults(faults)
     if faults:
         raise typer.Exit(1)
@@ -120,6 +131,7 @@ def prepare(
     ] = None,
     layout: LayoutOption = None,
     target: TargetOption = None,
+    patient: PatientOption = None,
     workers: WorkersOption = None,
 ) -> None:
     """Cut scans into slices, ready for training: windowed, upright, on a square grid, cached.
@@ -129,11 +141,12 @@ def prepare(
 
     Example: [cyan]samnb data prepare --profile smoke[/cyan]
 
-    Example: [cyan]samnb data prepare --folder ~/scans --target liver[/cyan]
+    Example: [cyan]samnb data prepare --folder ~/scans --target liver --patient '(P[0-9]+)_'[/cyan]
     """
     chosen = load_profile(profile)
     if folder is not None:
-        faults = _prepare_folder(chosen, folder, layout, target, worker_count(workers))
+        rules = _rules(folder, patient)
+        faults = _prepare_folder(chosen, folder, layout, target, rules, worker_count(workers))
     else:
         faults = _prepare_cohorts(chosen, cohort, worker_count(workers))
     _report_faults(faults)
@@ -153,7 +166,7 @@ def _prepare_cohorts(profile: Profile, cohort: list[str] | None, workers: int) -
 
 
 def _prepare_folder(
-    profile: Profile, folder: Path, layout: str | None, target: str | None, workers: int
+    profile: Profile, folder: Path, layout: str | None, target: str | None, rules, workers: int
 ) -> list:
     from samnb.data.check import detect_layout, usual_target
     from samnb.data.readers import list_scans
@@ -161,11 +174,24 @@ def _prepare_folder(
     from samnb.paths import data_root
 
     layout = layout or detect_layout(folder)
-    scans = list_scans(layout, folder, target or usual_target(layout, folder))
+    scans = list_scans(layout, folder, target or usual_target(layout, folder), rules)
     root = data_root() / "cache" / "slices"
     slices, faults = prepare_scans(scans, profile.data.slices, root, workers, _terminal())
     _report_slices(str(folder), slices)
     return faults
+
+
+def _rules(folder: Path, patient: str | None):
+    """Those of the folder's `cohort.yaml`, but for patients as asked; None if nothing is asked."""
+    from samnb.data.plain_folder import read_rules
+
+    if patient is None:
+        return None
+    try:
+        re.compile(patient)
+    except re.error as error:
+        raise SamnbError(f"--patient: {error} in {patient}.", "correct the expression.") from error
+    return replace(read_rules(folder), patient=patient)
 
 
 def _report_slices(name: str, slices) -> None:

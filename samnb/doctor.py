@@ -113,8 +113,10 @@ def data(profile: Profile) -> list[Finding]:
 
 
 def _cohort(profile: Profile, name: str) -> Finding:
+    from samnb.data.cohort import cohort_place  # here, as pandas comes with it
+
     cohort = profile.data.cohorts[name]
-    folder = cohort_folder(profile, name)
+    folder = cohort_place(profile, name)
     remedy = _how_to_get(cohort, profile, name)
     if cohort.phantom:
         there = len(list((folder / ".phantom").glob("*.json")))
@@ -126,17 +128,11 @@ def _cohort(profile: Profile, name: str) -> Finding:
     return Finding("data", name, f"nothing in {folder}", "bad", remedy)
 
 
-def cohort_folder(profile: Profile, name: str) -> Path:
-    """Where the files of a cohort lie: its phantoms, or the real data set."""
-    cohort = profile.data.cohorts[name]
-    if cohort.phantom:
-        return data_root() / "phantoms" / profile.name / name
-    return data_root() / (cohort.folder or name)
-
-
 def _how_to_get(cohort: CohortSettings, profile: Profile, name: str) -> str:
     if cohort.phantom:
         return f"run `samnb data phantom --profile {profile.name} --cohort {name}`"
+    if cohort.root == "real":
+        return "set SAMNB_REAL to the folder of the real sets; data/README.md says what they are"
     return f"run `samnb data get {cohort.layout}`: it downloads, or says how to get access"
 
 

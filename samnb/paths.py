@@ -26,5 +26,15 @@ def results_root() -> Path:
     return CHECKOUT / "results" if in_checkout() else data_root() / "results"
 
 
+def real_root() -> Path:
+    """Folder of the small real sets that the profiles `real_...` use; nothing is written there.
+
+    `$SAMNB_REAL` if set, else `../shared/real` as seen from the checkout.
+    """
+    if chosen := os.environ.get("SAMNB_REAL"):
+        return Path(chosen).expanduser().resolve()
+    return CHECKOUT.parent / "shared" / "real"
+
+
 def in_checkout() -> bool:
     return (CHECKOUT / "pyproject.toml").is_file() and (CHECKOUT / "book").is_dir()

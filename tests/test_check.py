@@ -140,6 +140,17 @@ def test_layouts_are_recognised(lits, tmp_path):
         detect_layout(tmp_path / "msd")
 
 
+def test_folders_of_other_files_are_no_dicom_series(tmp_path):
+    for name in ("a.conf", "b/c", "b/d.txt", "e/f/g.cfg"):
+        place = tmp_path / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text("nothing to look at, but long enough to be read " * 9)
+    with pytest.raises(DataError, match="none of the layouts") as error:
+        detect_layout(tmp_path)
+    assert "\n" not in str(error.value)
+    assert "no image in it" in str(error.value)
+
+
 def test_unknown_layouts_get_advice(tmp_path):
     with pytest.raises(DataError, match="no such folder"):
         detect_layout(tmp_path / "none")

@@ -75,3 +75,19 @@ def test_debug_shows_the_traceback():
 
 def test_a_mistyped_command_is_exit_code_2():
     assert samnb("data", "phantoms").returncode == 2
+
+
+def test_pictures_of_a_folder_not_ones_own_are_checked(tmp_path):
+    from PIL import Image
+
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+        Image.new("L", (8, 8)).save(tmp_path / folder / "i7_z1.png")
+    asked = samnb("data", "check", str(tmp_path))
+    assert asked.returncode == 1
+    assert "unknown whose picture it is" in asked.stderr
+    told = samnb("data", "check", str(tmp_path), "--patient", r"i(\d+)_")
+    assert told.returncode == 0
+    wrong = samnb("data", "check", str(tmp_path), "--patient", "(")
+    assert wrong.returncode != 0
+    assert "correct the expression" in wrong.stderr

@@ -13,6 +13,7 @@ from samnb.errors import DataError, LeakError, SamnbError
 from samnb.profiles import (
     CohortSettings,
     DataSettings,
+    FolderSettings,
     PhantomSettings,
     Profile,
     SliceSettings,
@@ -161,6 +162,62 @@ def test_what_a_profile_lacks_is_said(home):
     unsplit = replace(PROFILE, data=replace(PROFILE.data, splits={}))
     with pytest.raises(SamnbError, match="does not say how to split 'lits'"):
         cohort.cohort_split(unsplit, "lits")
+
+
+def two_sites(**changes) -> Profile:
+    """Two cohorts out of one folder, told apart by the name of the patient."""
+    north = CohortSettings(
+        "folder",
+        "tumour",
+        folder="brains",
+        root="real",
+        rules=FolderSettings(patient="(N[0-9]+|S[0-9]+)_", targets={"tumour": (1,)}),
+        members="^N",
+    )
+    cohorts = {"north": replace(north, **changes), "south": replace(north, members="^S")}
+    sizes = {"north": SplitSettings(train=2, validation=1, test=1), "south": SplitSettings(test=2)}
+    data = replace(PROFILE.data, cohorts=cohorts, splits=sizes, labelled=(2, 4))
+    return replace(PROFILE, name="sites", data=data)
+
+
+@pytest.fixture
+def brains(home, tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("SAMNB_REAL", str(tmp_path / "elsewhere"))
+    folder = tmp_path / "elsewhere" / "brains"
+    for name in ("N1_a", "N2_a", "N2_b", "N3_a", "N4_a", "S1_a", "S2_a"):
+        write_pair(folder / "images" / f"{name}.nii", folder / "masks" / f"{name}.nii")
+    return folder
+
+
+def test_one_folder_gives_several_cohorts(brains):
+    profile = two_sites()
+    north, south = (cohort.cohort_split(profile, name) for name in ("north", "south"))
+    assert set(north.used) == {"N1", "N2", "N3", "N4"}
+    assert south.used == ("S1", "S2")
+    slices = cohort.cohort_slices(profile, "north", workers=1)
+    assert slices.index["scan"].nunique() == 5
+    assert len(cohort.labelled_rows(profile, "north", 4)) == 4
+
+
+def test_what_is_wrong_with_a_cohort_of_a_folder_is_said(brains, monkeypatch):
+    with pytest.raises(SamnbError, match=r"'north': none of its 7 scans.*like \^W"):
+        cohort.cohort_scans(two_sites(members="^W"), "north")
+    for broken in ({"members": "("}, {"rules": FolderSettings(patient="(")}):
+        with pytest.raises(SamnbError, match=r"'north': missing \).*mend the profile"):
+            cohort.cohort_scans(two_sites(**broken), "north")
+    with pytest.raises(SamnbError, match=r"no root 'moon'.*use data or real"):
+        cohort.cohort_scans(two_sites(root="moon"), "north")
+    with pytest.raises(DataError, match=r"no target 'bone'.*choose among tumour, any"):
+        cohort.cohort_scans(two_sites(target="bone"), "north")
+    monkeypatch.setenv("SAMNB_REAL", "nowhere")
+    with pytest.raises(DataError, match=r"nowhere/brains: .*not there\. Remedy: set SAMNB_REAL"):
+        cohort.cohort_scans(two_sites(), "north")
+
+
+def test_the_real_sets_are_looked_for_beside_the_checkout(home, tmp_path, monkeypatch):
+    monkeypatch.delenv("SAMNB_REAL", raising=False)
+    place = cohort.cohort_place(load_profile("real_brain"), "du")
+    assert place == tmp_path / "shared" / "real" / "brain_flair"
 
 
 @pytest.mark.parametrize(

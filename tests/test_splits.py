@@ -56,6 +56,26 @@ def test_too_few_patients_is_an_error_with_the_counts():
         splits.split_patients(LITS[:90], SETTINGS, seed=0)
 
 
+def test_neighbours_go_together_in_blocks():
+    volumes = [f"i{number}" for number in range(1, 33)]  # five blocks of six, two over
+    settings = SplitSettings(train=18, validation=6, test=6, blocks=6)
+    split = splits.split_patients(volumes, settings, seed=4)
+    assert [len(part) for part in split.parts().values()] == [18, 6, 6, 2]
+    assert split.unused == ("i31", "i32")
+    part_of = {patient: name for name, part in split.parts().items() for patient in part}
+    for start in range(0, 30, 6):
+        assert len({part_of[patient] for patient in volumes[start : start + 6]}) == 1
+    assert splits.split_patients(reversed(volumes), settings, seed=4) == split
+    assert splits.split_patients(volumes, settings, seed=5) != split
+
+
+@pytest.mark.parametrize("blocks", [0, 4])
+def test_blocks_that_do_not_fill_the_split_are_refused(blocks):
+    settings = SplitSettings(train=18, validation=6, test=6, blocks=blocks)
+    with pytest.raises(SamnbError, match=rf"Blocks of {blocks} .*ask for multiples"):
+        splits.split_patients([f"i{number}" for number in range(40)], settings, seed=4)
+
+
 def test_a_leak_is_an_error_that_names_the_patient():
     with pytest.raises(LeakError, match=r"volume-3 in both train and test"):
         splits.assert_disjoint({"train": ["volume-3", "volume-4"], "test": ["volume-3"]})

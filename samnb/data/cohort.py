@@ -6,6 +6,7 @@ here (phantoms, slices) is made; what is there is reused.
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import numpy as np
 from samnb import paths
 from samnb.data import splits
 from samnb.data.phantom import write_cohort
-from samnb.data.readers import ScanFiles, list_scans, open_scan
+from samnb.data.readers import FolderRules, ScanFiles, list_scans, open_scan
 from samnb.data.slices import SliceSet, prepare
 from samnb.data.splits import LabelledSubset, Split
 from samnb.errors import DataError, SamnbError
@@ -24,21 +25,38 @@ from samnb.profiles import CohortSettings, Profile
 MAY_LACK_TARGET = {"totalsegmentator"}
 
 
+# Where the folder of a cohort lies, by its setting `root`.
+ROOTS = {"data": paths.data_root, "real": paths.real_root}
+HOW_TO_FILL = {
+    "data": "run `samnb data get` to see how to fill it.",
+    "real": "set SAMNB_REAL to the folder of the real sets; data/README.md says what they are.",
+}
+
+
+def cohort_place(profile: Profile, name: str) -> Path:
+    """Where the cohort's scans lie or would lie; nothing is looked at."""
+    cohort = _settings(profile, name)
+    if cohort.phantom is not None:
+        return paths.data_root() / "phantoms" / profile.name / name
+    if cohort.root not in ROOTS:
+        raise SamnbError(
+            f"Profile '{profile.name}', cohort '{name}': there is no root '{cohort.root}'.",
+            f"use {' or '.join(ROOTS)}, or an absolute path as its folder.",
+        )
+    return ROOTS[cohort.root]() / Path(cohort.folder or name).expanduser()
+
+
 def cohort_folder(profile: Profile, name: str, workers: int = 2, progress: bool = False) -> Path:
     """Folder of the cohort's scans; phantoms that are not on disk yet are written."""
     cohort = _settings(profile, name)
+    folder = cohort_place(profile, name)
     if cohort.phantom is not None:
-        folder = paths.data_root() / "phantoms" / profile.name / name
         phantom = cohort.phantom
         write_cohort(
             phantom.kind, folder, phantom.patients, phantom.side, profile.seed, workers, progress
         )
-        return folder
-    folder = paths.data_root() / Path(cohort.folder or name).expanduser()
-    if not folder.is_dir():
-        raise DataError(
-            folder, "the folder is not there", "run `samnb data get` to see how to fill it."
-        )
+    elif not folder.is_dir():
+        raise DataError(folder, "the folder is not there", HOW_TO_FILL[cohort.root])
     return folder
 
 
@@ -48,7 +66,27 @@ def cohort_scans(
     """Scans of the cohort, naturally sorted; only names are read."""
     cohort = _settings(profile, name)
     folder = cohort_folder(profile, name, workers, progress)
-    return list_scans(cohort.layout, folder, cohort.target)
+    where = f"Profile '{profile.name}', cohort '{name}'"
+    try:
+        wanted = re.compile(cohort.members or "")
+        scans = list_scans(cohort.layout, folder, cohort.target, _rules(cohort))
+    except re.error as error:
+        raise SamnbError(f"{where}: {error} in {error.pattern}.", "mend the profile.") from error
+    members = [scan for scan in scans if wanted.search(scan.patient)]
+    if not members:
+        raise SamnbError(
+            f"{where}: none of its {len(scans)} scans is of a patient like {cohort.members}.",
+            "correct `members` in the profile.",
+        )
+    return members
+
+
+def _rules(cohort: CohortSettings) -> FolderRules | None:
+    if cohort.rules is None:
+        return None
+    rules = cohort.rules
+    targets = {name: list(values) for name, values in rules.targets.items()}
+    return FolderRules(rules.image, rules.label, rules.patient, targets)
 
 
 def prepare_cohort(

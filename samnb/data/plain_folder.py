@@ -19,7 +19,7 @@ import pandas as pd
 import yaml
 
 from samnb.data.scan import ScanFiles
-from samnb.data.volume import PICTURES, suffix_of
+from samnb.data.volume import PICTURES, holds_dicom, suffix_of
 from samnb.errors import DataError
 
 # Image and label, without suffix. The first pair that finds a label wins.
@@ -92,7 +92,10 @@ def _items(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
 
     def search(place: Path, depth: int) -> None:
-        entries = sorted(path for path in place.iterdir() if not path.name.startswith("."))
+        try:
+            entries = sorted(path for path in place.iterdir() if not path.name.startswith("."))
+        except PermissionError as error:
+            raise DataError(place, "may not be read", "change its permissions.") from error
         files = [path for path in entries if path.is_file()]
         folders = [path for path in entries if path.is_dir()]
         images = [path for path in files if suffix_of(path)]
@@ -101,8 +104,8 @@ def _items(folder: Path) -> dict[str, Path]:
             if stem in found:
                 raise DataError(path, f"same name as {found[stem].name}", "keep one of the two.")
             found[stem] = path
-        if place != folder and not images and not folders and files:
-            found[place.relative_to(folder).as_posix()] = place  # a DICOM series
+        if place != folder and not images and not folders and holds_dicom(files):
+            found[place.relative_to(folder).as_posix()] = place
         for path in folders if depth else ():
             search(path, depth - 1)
 
@@ -175,7 +178,7 @@ def _meaning(folder: Path, target: str, rules: FolderRules) -> dict:
         return {"label_values": tuple(int(number) for number in wanted.split(","))}
     if named and wanted != "any":
         known = ", ".join([*named, "any"])
-        raise DataError(folder / "cohort.yaml", f"no target '{target}'", f"choose among {known}.")
+        raise DataError(folder, f"no target '{target}'", f"choose among {known}.")
     return {"label_values": None, "binary": wanted != "any"}
 
 
@@ -198,7 +201,7 @@ def _patients(folder: Path, rules: FolderRules):
         if expression:
             if match := expression.search(inside):
                 return match[1] if expression.groups else match[0]
-            remedy = f"correct the expression {expression.pattern} in cohort.yaml."
+            remedy = f"correct the expression {expression.pattern} for patients."
             raise DataError(image, "no patient in this name", remedy)
         if suffix_of(image) in PICTURES:
             remedy = (

@@ -58,9 +58,10 @@ def hash_order(names: Iterable[str], seed: int) -> list[str]:
 def split_patients(patients: Iterable[str], settings: SplitSettings, seed: int) -> Split:
     """Deal the patients out in hash order: first the test, then the validation, then the train set.
 
-    The test set comes first, so that more or fewer training patients never change it.
+    The test set comes first, so that more or fewer training patients never change it. With
+    `settings.blocks`, whole blocks of so many neighbours are dealt out, each by its first name.
     """
-    order = hash_order(patients, seed)
+    order = _block_order(patients, settings, seed)
     wanted = settings.test + settings.validation + settings.train
     if len(order) < wanted:
         raise SamnbError(
@@ -73,6 +74,25 @@ def split_patients(patients: Iterable[str], settings: SplitSettings, seed: int) 
         tuple(sorted(order[start:stop], key=natural_key)) for start, stop in pairwise(ends)
     )
     return assert_disjoint(Split(train, validation, test, unused))
+
+
+def _block_order(patients: Iterable[str], settings: SplitSettings, seed: int) -> list[str]:
+    """Hash order of whole blocks of neighbours; those of a last block that is not full come last.
+
+    Unlike single patients, blocks shift when a scan is added before them.
+    """
+    size = settings.blocks
+    if size < 1 or any(n % size for n in (settings.train, settings.validation, settings.test)):
+        raise SamnbError(
+            f"Blocks of {size} patients do not give a split of {settings.train} train, "
+            f"{settings.validation} validation, {settings.test} test.",
+            "ask for multiples of `blocks` in the profile, and for blocks of at least 1.",
+        )
+    members = sorted(set(patients), key=lambda patient: (natural_key(patient), patient))
+    full = len(members) - len(members) % size
+    blocks = {members[start]: members[start : start + size] for start in range(0, full, size)}
+    order = [patient for first in hash_order(blocks, seed) for patient in blocks[first]]
+    return order + members[full:]
 
 
 def assert_disjoint(parts: Split | Mapping[str, Iterable[str] | pd.DataFrame]):

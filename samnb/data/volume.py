@@ -1,6 +1,6 @@
 """One scan file of any accepted format, opened without reading its voxels."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +14,7 @@ from samnb.errors import DataError
 NIFTI = (".nii", ".nii.gz")
 ITK = (".nrrd", ".mha", ".mhd")
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
+DICOM = (".dcm", ".ima")  # many have no suffix at all
 SUFFIXES = (*NIFTI, *ITK, *PICTURES)
 
 SMALLEST, LARGEST = np.iinfo(np.int16).min, np.iinfo(np.int16).max
@@ -122,6 +123,21 @@ def suffix_of(path: Path) -> str:
     """Suffix that tells the format, with `.nii.gz` as one; "" if it is none of `SUFFIXES`."""
     name = path.name.lower()
     return max((suffix for suffix in SUFFIXES if name.endswith(suffix)), key=len, default="")
+
+
+def holds_dicom(files: Iterable[Path]) -> bool:
+    """Whether one of these files is of a DICOM series, by its name or its first bytes."""
+    return any(path.suffix.lower() in DICOM or _begins_as_dicom(path) for path in files)
+
+
+def _begins_as_dicom(path: Path) -> bool:
+    """The mark behind the preamble; in old files without one, the group of the first element."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(132)
+    except OSError:
+        return False
+    return start[128:] == b"DICM" or start[:2] in (b"\x02\0", b"\x08\0")
 
 
 class Picture:

@@ -22,13 +22,26 @@ class PhantomSettings:
 
 
 @dataclass(frozen=True)
+class FolderSettings:
+    """For the layout "folder", in place of its `cohort.yaml`: see data/README.md."""
+
+    image: str | None = None
+    label: str | None = None
+    patient: str | None = None
+    targets: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class CohortSettings:
     """One cohort: folder layout, target structure, and its phantom or its real folder."""
 
     layout: str
     target: str
     phantom: PhantomSettings | None = None
-    folder: str | None = None  # below the data root; absolute paths are taken as they are
+    folder: str | None = None  # below the root; absolute paths are taken as they are
+    root: str = "data"  # "data": the data root, $SAMNB_DATA; "real": $SAMNB_REAL
+    rules: FolderSettings | None = None  # null: those of the folder's cohort.yaml, if it has one
+    members: str | None = None  # regular expression: patients in whose name it is found, no others
 
 
 @dataclass(frozen=True)
@@ -48,6 +61,7 @@ class SplitSettings:
     train: int = 0
     validation: int = 0
     test: int = 0
+    blocks: int = 1  # neighbours in natural order that go together, where they may be one person
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,118 @@
+"""The real sets as the profiles `real_...` use them; nothing of their pixels is kept."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from samnb import paths
+from samnb.data import cohort, splits
+from samnb.data.geometry import restore_mask
+from samnb.data.readers import open_scan
+from samnb.data.slices import prepare
+from samnb.data.slicing import LEVELS
+from samnb.profiles import load_profile
+
+ORGANS = ("liver", "kidneys", "spleen")
+TRAINED_ON = [("real_brain", "du"), ("real_ct", "ct"), *((f"real_mr_{x}", "mr") for x in ORGANS)]
+
+pytestmark = pytest.mark.skipif(
+    not paths.real_root().is_dir(),
+    reason="the real sets are not here: SAMNB_REAL names their folder (data/README.md)",
+)
+
+
+@pytest.fixture(autouse=True)
+def data_root(tmp_path, monkeypatch):
+    monkeypatch.setenv("SAMNB_DATA", str(tmp_path / "data"))
+    return tmp_path / "data"
+
+
+@pytest.mark.parametrize(
+    ("profile", "name", "sizes"),
+    [
+        ("real_brain", "du", (28, 5, 12)),
+        ("real_brain", "cs", (0, 0, 16)),
+        ("real_ct", "ct", (66, 12, 24)),
+        *((f"real_mr_{organ}", "mr", (8, 1, 3)) for organ in ORGANS),
+    ],
+)
+def test_everyone_has_a_place_and_the_committed_lists_agree(profile, name, sizes):
+    settings = load_profile(profile)
+    assert cohort.split_list(settings, name).is_file()
+    split = cohort.cohort_split(settings, name)  # an error if the list says something else
+    assert (len(split.train), len(split.validation), len(split.test)) == sizes
+    assert not split.unused
+
+
+def test_one_institution_is_learned_from_and_the_other_only_tested_on():
+    profile = load_profile("real_brain")
+    here, there = (cohort.cohort_split(profile, name) for name in ("du", "cs"))
+    assert all("_DU_" in patient for patient in here.used)
+    assert all("_CS_" in patient for patient in there.used)
+    table = pd.read_csv(paths.real_root() / "brain_flair" / "index.csv")
+    assert {*here.used, *there.used} == set(table["patient"])
+
+
+def test_neighbouring_liver_volumes_go_together():
+    split = cohort.cohort_split(load_profile("real_ct"), "ct")
+    part_of = {patient: name for name, part in split.parts().items() for patient in part}
+    in_order = [part_of[patient] for patient in sorted(part_of, key=splits.natural_key)]
+    blocks = [set(in_order[start : start + 6]) for start in range(0, len(in_order), 6)]
+    assert len(blocks) == 17
+    assert all(len(block) == 1 for block in blocks)
+
+
+@pytest.mark.parametrize(("profile", "name"), TRAINED_ON)
+def test_labelled_lists_are_of_training_patients(profile, name):
+    settings = load_profile(profile)
+    table = pd.read_csv(cohort.labelled_list(settings, name), dtype=str)
+    assert len(table) == max(settings.data.labelled) == 100
+    assert not table.duplicated(["scan", "slice"]).any()
+    assert set(table["patient"]) <= set(cohort.cohort_split(settings, name).train)
+
+
+def test_labelled_brain_slices_show_the_tumour():
+    index = pd.read_csv(paths.real_root() / "brain_flair" / "index.csv").set_index("file")
+    listed = pd.read_csv(cohort.labelled_list(load_profile("real_brain"), "du"))
+    assert (index.loc[listed["scan"] + ".png", "tumour_pixels"] > 0).all()
+
+
+def test_slices_of_a_patient_keep_one_scale(data_root):
+    """An empty slice stays dark, as its volume was scaled as a whole."""
+    profile = load_profile("real_brain")
+    scans = cohort.cohort_scans(profile, "cs")
+    patient = [scan for scan in scans if scan.patient == scans[0].patient]
+    slices, faults = prepare(patient, profile.data.slices, data_root, workers=1, progress=False)
+    assert not faults
+    brightest = [open_scan(scan).image.read(2, slice(None)).max() for scan in patient]
+    shown = slices.images.max(axis=(1, 2)) / LEVELS
+    assert (shown <= np.array(brightest) / 255 + 1e-4).all()  # halving averages, never adds
+    assert set(slices.index["label"]) == {0, 1}
+
+
+@pytest.mark.parametrize("organ", ORGANS)
+def test_organ_masks_come_back_to_the_grid_of_the_scan(data_root, organ):
+    profile = load_profile(f"real_mr_{organ}")
+    scan = cohort.cohort_scans(profile, "mr")[0]
+    truth = open_scan(scan).mask(2, slice(None))
+    for side, least in ((128, 0.9), (256, 1.0)):
+        settings = replace(profile.data.slices, side=side)
+        slices, _ = prepare([scan], settings, data_root, workers=1, progress=False)
+        assert len(slices) == truth.shape[2]
+        geometry = slices.geometry(scan.scan)
+        assert geometry.spacing == pytest.approx((7.7, 1.25, 1.25), abs=0.01)
+        back = restore_mask(np.asarray(slices.masks), slices.index["slice"], geometry) > 0
+        assert back.shape == truth.shape
+        assert 2 * (back & truth).sum() / (back.sum() + truth.sum()) >= least
+
+
+def test_right_and_left_are_where_radiologists_look(data_root):
+    """The liver on the left half of the picture, the spleen on the right one."""
+    for organ, left in (("liver", True), ("spleen", False)):
+        profile = load_profile(f"real_mr_{organ}")
+        scans = cohort.cohort_scans(profile, "mr")[:1]
+        slices, _ = prepare(scans, profile.data.slices, data_root, workers=1, progress=False)
+        columns = slices.masks.sum(axis=(0, 1))
+        assert (columns[:64].sum() > columns[64:].sum()) == left
