@@ -7,6 +7,7 @@ import typer
 
 from samnb.cli_options import ProfileOption
 from samnb.errors import SamnbError
+from samnb.profiles import Profile, load_profile
 
 SystemArgument = Annotated[
     str | None,
@@ -63,7 +64,6 @@ def run(
         )
     from samnb.experiments import label_counts, plan, run_many
     from samnb.experiments import run as make
-    from samnb.profiles import load_profile
     from samnb.records import Run
 
     chosen = load_profile(profile)
@@ -77,15 +77,20 @@ def run(
     watched = sys.stderr.isatty()
     if workers > 1 and len(wanted) > 1 and not force:
         for record in run_many(wanted, workers, watched):
-            _print_result(record)
+            _print_result(record, _tested(chosen))
         return
     for each in wanted:
-        _print_result(make(each, watched, force))
+        _print_result(make(each, watched, force), _tested(chosen))
 
 
-def _print_result(record) -> None:
+def _tested(profile: Profile) -> list[str]:
+    """Cohorts with test patients."""
+    return [name for name, sizes in profile.data.splits.items() if sizes.test]
+
+
+def _print_result(record, cohorts: list[str]) -> None:
     facts = record.facts
-    dice = ", ".join(f"{cohort} {means['dice']:.3f}" for cohort, means in facts["summary"].items())
+    dice = ", ".join(f"{cohort} {facts['summary'][cohort]['dice']:.3f}" for cohort in cohorts)
     changes = "".join(f" {change}" for change in facts["changes"])
     print(f"{record.name}{changes}, seed {facts['seed']}: Dice {dice}; {record.folder}")
 
@@ -98,13 +103,12 @@ def runs(profile: ProfileOption = "pocket") -> None:
     Example: [cyan]samnb runs --profile smoke[/cyan]
     """
     from samnb.experiments import plan, state
-    from samnb.profiles import load_profile
     from samnb.records import all_records, read_record, run_of
 
     chosen = load_profile(profile)
     planned = plan(chosen)
     others = [run_of(record, chosen) for record in all_records(chosen)]
-    cohorts = [name for name, sizes in chosen.data.splits.items() if sizes.test]
+    cohorts = _tested(chosen)
     heads = "".join(f" {cohort[:16]:>16}" for cohort in cohorts)
     print(f"{'system':<16} {'labels':>6} {'seed':>4}  {'state':<8}{heads} {'seconds':>8}")
     for each in planned + [run for run in others if run not in planned]:

@@ -7,8 +7,9 @@ rewording a file makes no result stale, and a changed line does.
 import ast
 import hashlib
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import lru_cache, wraps
 from pathlib import Path
+from typing import Any
 
 from samnb.paths import CHECKOUT
 
@@ -30,35 +31,43 @@ def imported_files(
     return sorted(found)
 
 
+def _once_per_change(read: Callable) -> Callable:
+    """Remember what `read(path, ...)` says of a file until the file is changed."""
+    known = lru_cache(maxsize=2048)(lambda path, changed, *rest: read(path, *rest))
+
+    @wraps(read)
+    def remembered(path: Path | str, *rest: str) -> Any:
+        return known(path, Path(path).stat().st_mtime_ns, *rest)
+
+    return remembered
+
+
+@_once_per_change
 def code_hash(path: Path | str) -> str:
     """Short hash of a file's code: equal after edits of comments, docstrings and line breaks."""
-    return hashlib.sha256(_outline(parse(path)).encode()).hexdigest()[:16]
+    return hashlib.sha256(_outline(_parse(path)).encode()).hexdigest()[:16]
 
 
+@_once_per_change
 def settings_read(path: Path | str, variable: str) -> set[str]:
     """Names that a file reads of what it calls `variable`: of `profile.sam.side`, sam."""
     return {
         node.attr
-        for node in ast.walk(parse(path))
+        for node in ast.walk(_parse(path))
         if isinstance(node, ast.Attribute)
         and isinstance(node.value, ast.Name)
         and node.value.id == variable
     }
 
 
-def parse(path: Path | str) -> ast.Module:
-    """The syntax tree of a file; parsed once for each time it is changed."""
-    return _parse(path, Path(path).stat().st_mtime_ns)
-
-
-@lru_cache(maxsize=512)
-def _parse(path: Path | str, changed: int) -> ast.Module:
+def _parse(path: Path | str) -> ast.Module:
     return ast.parse(Path(path).read_text(encoding="utf-8"))
 
 
+@_once_per_change
 def _imported_modules(path: Path) -> set[str]:
     modules: set[str] = set()
-    for node in ast.walk(parse(path)):
+    for node in ast.walk(_parse(path)):
         if isinstance(node, ast.Import):
             modules |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

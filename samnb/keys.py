@@ -144,7 +144,7 @@ def _settings(run: Run) -> dict[str, Any]:
     """Settings in use, and the sum of the weights that SAM starts from."""
     profile, values = run.chosen, asdict(run.chosen)
     kept = {name: values[name] for name in _sections(run.system) - {"name", "data", "learning"}}
-    kept["learning"] = values["learning"][find_system(run.system).learning]
+    kept["learning"] = asdict(teaching.learning(run))
     kept["slices"] = values["data"]["slices"]
     if "sam" in kept:
         del kept["sam"]["adaptation"]  # of another chapter

@@ -1,0 +1,277 @@
+"""Runs: made once, resumed after a kill to the same bytes, known by what they depend on."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+from typer.main import get_command
+
+from samnb import cli, experiments, keys
+from samnb.data.cohort import cohort_slices
+from samnb.errors import SamnbError
+from samnb.experiments import label_counts, load_method, plan, run, run_many, state
+from samnb.keys import first_run, identify, key, why_stale
+from samnb.models import registry
+from samnb.profiles import load_profile
+from samnb.records import Run, read_record
+
+CODE_HASH = keys.code_hash
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """A data folder in which the tiny world's slices are cached."""
+    folder = tmp_path_factory.mktemp("world")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SAMNB_DATA", str(folder))
+        for cohort in ("home", "abroad"):
+            cohort_slices(tiny.world(folder), cohort, workers=1)
+    return folder
+
+
+@pytest.fixture
+def profile(prepared, tmp_path, monkeypatch):
+    """The tiny profile; every test has its own trainings and results, and shares the slices."""
+    (tmp_path / "cache").symlink_to(prepared / "cache")
+    monkeypatch.setenv("SAMNB_DATA", str(tmp_path))
+    monkeypatch.setenv("SAMNB_RESULTS", str(tmp_path / "results"))
+    for name, system in tiny.SYSTEMS.items():
+        monkeypatch.setitem(registry.SYSTEMS, name, system)
+    return tiny.world(prepared)
+
+
+def _no_training(monkeypatch):
+    monkeypatch.setattr(experiments.teaching, "teach", lambda *_: pytest.fail("trained again"))
+
+
+def test_a_run_leaves_a_whole_record(profile):
+    record = run(Run(profile, "tiny", 4, 1), progress=False)
+    facts = record.facts
+    assert record.name == "Tiny-4"
+    assert facts["parameters"]["total"] == facts["parameters"]["trainable"] > 0
+    assert facts["multiply_adds"] == 32 * 32 * 9 * (8 + 8)
+    assert facts["peak_memory_mb"] > 1
+    assert facts["seconds"]["training"] > 0
+    assert [note["step"] for note in facts["validation"]] == [6, 12]
+    assert facts["history"][-1]["step"] == 12
+    assert set(facts["summary"]) == {"home", "abroad"}
+    assert facts["summary"]["home"]["auc"] is not None
+    slices, scans = record.slices, record.scans
+    assert slices.groupby("cohort").size().to_dict() == {"home": 16, "abroad": 16}
+    assert scans["cohort"].tolist() == ["home", "home", "abroad", "abroad"]
+    mean = slices[slices["cohort"] == "home"]["dice"].mean()
+    assert facts["summary"]["home"]["dice"] == pytest.approx(mean, abs=1e-5)
+    assert record.pictures["masks"].shape == (16, 32, 32)
+    assert sum(path.stat().st_size for path in record.folder.iterdir()) < 60_000
+    assert not list((experiments.data_root() / "training").glob("*/*"))
+
+
+def test_a_fresh_run_is_loaded_and_force_makes_it_anew(profile, monkeypatch):
+    wanted = Run(profile, "tiny", 2, 1)
+    first = run(wanted, progress=False)
+    with monkeypatch.context() as patch:
+        _no_training(patch)
+        assert run(wanted, progress=False).facts == first.facts
+        with pytest.raises(pytest.fail.Exception, match="trained again"):
+            run(wanted, progress=False, force=True)
+    again = run(wanted, progress=False, force=True)
+    assert again.slices.equals(first.slices)
+    assert again.facts["history"] == first.facts["history"]
+
+
+def test_a_killed_run_ends_bit_for_bit_as_one_that_was_not(profile, tmp_path):
+    wanted = Run(profile, "tiny", 4, 2)
+    folder = str(Path(profile.data.cohorts["home"].folder).parent)
+    code = (
+        "import os, sys, signal; import tiny; from pathlib import Path\n"
+        "from samnb import batches, teaching; from samnb.models import registry\n"
+        "from samnb.experiments import run; from samnb.records import Run\n"
+        "from dataclasses import replace\n"
+        "registry.SYSTEMS.update(tiny.SYSTEMS)\n"
+        "stream, settings = teaching.training_batches, teaching.training_settings\n"
+        "def deadly(*parts):\n"
+        "    def batches(start):\n"
+        "        for step, batch in enumerate(stream(*parts)(start), start):\n"
+        "            if step == 8: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "            yield batch\n"
+        "    return batches\n"
+        "teaching.training_batches = deadly\n"
+        "teaching.training_settings = lambda *parts: "
+        "replace(settings(*parts), checkpoint_seconds=0)\n"
+        "run(Run(tiny.world(Path(sys.argv[1])), 'tiny', 4, 2), progress=False)"
+    )
+    killed = subprocess.run(
+        [sys.executable, "-c", code, folder],
+        cwd=Path(__file__).parent,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(["..", os.environ.get("PYTHONPATH", "")])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert read_record(wanted) is None
+    training = tmp_path / "training" / key(wanted)
+    assert torch.load(training / "checkpoint.pt", weights_only=True)["step"] == 8
+    resumed = run(wanted, progress=False)
+    weights = load_method(wanted, progress=False).state_dict()
+    files = {name: (resumed.folder / name).read_bytes()
+             for name in ("slices.csv.gz", "scans.csv", "pictures.npz")}  # fmt: skip
+
+    whole = run(wanted, progress=False, force=True)
+    for name, value in load_method(wanted, progress=False).state_dict().items():
+        assert torch.equal(value, weights[name]), name
+    assert {name: (whole.folder / name).read_bytes() for name in files} == files
+    assert whole.facts["history"] == resumed.facts["history"]
+    assert whole.facts["validation"] == resumed.facts["validation"]
+
+
+def test_only_what_a_run_depends_on_changes_its_key(profile, monkeypatch):
+    wanted = Run(profile, "tiny", 4, 1)
+    before = key(wanted)
+    learning = profile.learning | {"other": replace(profile.learning["sam"], epochs=9)}
+    other = replace(profile, seeds=(5,), mix=replace(profile.mix, guidance=3), learning=learning)
+    assert key(Run(other, "tiny", 4, 1)) == before  # `tiny` reads none of them
+    for changed in (
+        Run(profile, "tiny", 2, 1),
+        Run(profile, "tiny", 4, 2),
+        Run(profile, "tiny", 4, 1, ("prompting.threshold=0.3",)),
+        Run(profile, "tiny", 4, 1, ("learning.sam.epochs=9",)),
+        Run(profile, "tiny", 4, 1, ("data.splits.home.test=1",)),
+    ):
+        assert key(changed) != before, changed
+    monkeypatch.setattr(keys, "code_hash", lambda path: "other" if path.stem == "losses" else "")
+    assert key(wanted) != before
+
+
+def test_a_stale_run_says_why_and_is_made_anew(profile, monkeypatch, capsys):
+    wanted = Run(profile, "tiny", 2, 1)
+    before = run(wanted, progress=False).facts["key"]
+    assert state(wanted) == "fresh"
+    monkeypatch.setattr(
+        keys, "code_hash", lambda path: "new" if path.stem == "evaluation" else CODE_HASH(path)
+    )
+    assert state(wanted) == "stale"
+    assert why_stale(read_record(wanted), identify(wanted)) == (
+        "changed: code (samnb/evaluation.py)"
+    )
+    record = run(wanted, progress=False)
+    assert "made anew; changed: code (samnb/evaluation.py)" in capsys.readouterr().err
+    assert record.facts["key"] != before
+    assert state(wanted) == "fresh"
+
+
+def test_the_first_system_is_made_once_and_shared(profile, monkeypatch):
+    base = run(Run(profile, "tiny_second", 0, 1), progress=False)
+    assert base.name == "Tiny second-0"
+    assert base.facts["history"] == []  # no masks, nothing to learn
+    before = first_run(Run(profile, "tiny_second", 4, 1, ("prompting.threshold=0.3",)))
+    assert before == Run(profile, "tiny_image", 0, 1)  # the change is none of its business
+    assert read_record(before).name == "Tiny image"
+    assert base.facts["first"] == key(before)
+    weights = load_method(before, progress=False).state_dict()
+    second = load_method(Run(profile, "tiny_second", 4, 1), progress=False)
+    for name, value in second.first.state_dict().items():
+        assert torch.equal(value, weights[name]), name
+    changed = Run(profile, "tiny_second", 4, 1, ("learning.sam.epochs=1",))
+    assert first_run(changed).changes == changed.changes
+
+
+def test_weights_that_are_gone_are_trained_again(profile, tmp_path):
+    wanted = Run(profile, "tiny_full", None, 1)
+    record = run(wanted, progress=False)
+    assert record.name == "Tiny full"
+    before = load_method(wanted, progress=False).state_dict()
+    for path in (tmp_path / "trained" / record.facts["key"]).iterdir():
+        path.unlink()
+    again = load_method(wanted, progress=False)
+    assert not again.training
+    assert all(torch.equal(value, before[name]) for name, value in again.state_dict().items())
+
+
+def test_two_processes_never_make_the_same_run(profile, monkeypatch, capsys):
+    wanted = Run(profile, "tiny", 2, 1)
+    identity = identify(wanted)
+    made = []
+    real = experiments._make
+
+    def slow(*parts):
+        made.append(parts)
+        code = (
+            "import sys, filelock\n"
+            "try: filelock.FileLock(sys.argv[1]).acquire(timeout=0)\n"
+            "except filelock.Timeout: print('locked')"
+        )
+        lock = experiments.data_root() / "training" / f"{identity.key}.lock"
+        asked = subprocess.run(
+            [sys.executable, "-c", code, str(lock)], capture_output=True, text=True, check=True
+        )
+        assert asked.stdout.strip() == "locked"
+        return real(*parts)
+
+    monkeypatch.setattr(experiments, "_make", slow)
+    run(wanted, progress=False)
+    run(wanted, progress=False)
+    assert len(made) == 1
+
+
+def test_several_runs_in_their_order(profile):
+    runs = [Run(profile, "tiny_second", 0, 1), Run(profile, "tiny_image", 0, 1)]
+    names = [record.name for record in run_many(runs, progress=False)]
+    assert names == ["Tiny second-0", "Tiny image"]
+
+
+@pytest.mark.parametrize(
+    ("system", "labels", "words"),
+    [
+        ("tiny", None, "Tiny cannot be run with all labels.*use 2 or 4"),
+        ("tiny", 3, "cannot be run with 3 labels"),
+        ("tiny", 0, "cannot be run with 0 labels"),
+        ("tiny_full", 4, "give no number"),
+        ("nothing", 4, "No system 'nothing'"),
+    ],
+)
+def test_a_run_that_makes_no_sense_is_refused(profile, system, labels, words):
+    with pytest.raises(SamnbError, match=words):
+        run(Run(profile, system, labels, 1), progress=False)
+
+
+def test_the_plan_holds_the_experiments_of_the_chapters():
+    pocket = load_profile("pocket")
+    runs = plan(pocket)
+    assert len(set(map(str, runs))) == len(runs)
+    wanted = {str(Run(pocket, "sam_pp", labels, seed))
+              for labels in (0, 5, 50, 100) for seed in (1, 2, 3)}  # fmt: skip
+    assert wanted <= set(map(str, runs))
+    assert sum(bool(each.changes) for each in runs) == len(experiments.ABLATIONS)
+    places = {str(each): place for place, each in enumerate(runs)}
+    for each in runs:
+        assert each.labels in label_counts(pocket, each.system)
+        assert each.chosen
+        if (before := first_run(each)) and not each.changes:
+            assert places[str(before)] < places[str(each)]
+
+
+def test_the_command_makes_and_lists_runs(profile, capsys):
+    path = str(Path(profile.data.cohorts["home"].folder).with_name("tiny.yaml"))
+    command = get_command(cli.app)
+
+    def samnb(*arguments):
+        command.main([*arguments, "--profile", path], standalone_mode=False)
+        return capsys.readouterr().out
+
+    made = samnb("run", "tiny", "-l", "2", "-s", "1", "--set", "prompting.threshold=0.30")
+    assert made.startswith("Tiny-2 prompting.threshold=0.3, seed 1: Dice home 0.")
+    line = samnb("runs").splitlines()[-1].split()
+    assert line[:4] == ["tiny", "2", "1", "fresh"]
+    assert line[-1] == "prompting.threshold=0.3"
+    assert samnb("run", "tiny-image", "-s", "2").startswith("Tiny image, seed 2")
+    with pytest.raises(SamnbError, match="which system"):
+        samnb("run")
+    with pytest.raises(SamnbError, match="which system"):
+        samnb("run", "tiny", "--all")

@@ -1,0 +1,130 @@
+"""Runs by name, changed settings, and records that come back as they were written."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from samnb.errors import SamnbError
+from samnb.profiles import load_profile
+from samnb.records import (
+    Run,
+    all_records,
+    apply_changes,
+    load_cases,
+    read_record,
+    run_of,
+    write_record,
+)
+
+POCKET = load_profile("pocket")
+
+
+@pytest.fixture(autouse=True)
+def results(tmp_path, monkeypatch):
+    monkeypatch.setenv("SAMNB_RESULTS", str(tmp_path))
+    return tmp_path
+
+
+def _write(run, dice=0.5, adapter=None):
+    facts = {"system": run.system, "name": "SAM-Mix-50", "labels": run.labels, "seed": run.seed,
+             "changes": list(run.changes), "key": "k", "history": [{"loss": np.float32(1)}],
+             "summary": {"lits": {"auc": float("nan")}}}  # fmt: skip
+    slices = pd.DataFrame({"cohort": ["lits"], "patient": ["7"], "scan": ["7"], "dice": [dice]})
+    pictures = {"masks": np.eye(10, dtype=bool)[None], "presence": np.float32([0.5])}
+    return write_record(run, facts, slices, slices, pictures, adapter)
+
+
+def test_a_run_has_one_folder_however_it_is_written(results):
+    run = Run(POCKET, "SAM-Mix", 50, 3, ("prompting.threshold=0.30", "mix.choice=best"))
+    same = Run(POCKET, "sam_mix", 50, 3, ("mix.choice=best", "prompting.threshold=3e-1"))
+    assert run == same
+    place = "runs/pocket/sam_mix/labels-50/seed-3/mix.choice=best,prompting.threshold=0.3"
+    assert run.folder == results / place
+    assert Run(POCKET, "unet", None, 1).folder == results / "runs/pocket/unet/full/seed-1"
+
+
+def test_changes_keep_the_type_of_a_setting():
+    changed = apply_changes(
+        POCKET,
+        ("sam.lora.rank=2", "data.slices.middle=1", "prompting.regions=each",
+         "learning.sam.steps_per_epoch=null", "data.labelled=[5, 7]"),
+    )  # fmt: skip
+    assert changed.sam.lora.rank == 2
+    assert changed.data.slices.middle == 1.0
+    assert changed.prompting.regions == "each"
+    assert changed.learning["sam"].steps_per_epoch is None
+    assert changed.data.labelled == (5, 7)
+    assert replace(changed, sam=POCKET.sam, data=POCKET.data, prompting=POCKET.prompting,
+                   learning=POCKET.learning) == POCKET  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (("prompting.omega=1",), "known here are threshold, regions"),
+        (("learning.sum.epochs=1",), "known here are sam"),
+        (("prompting.threshold.x=1",), "no group"),
+        (("prompting.threshold=high",), "expected float, found 'high'"),
+        (("sam.lora.rank=2.5",), "expected int"),
+        (("prompting.threshold",), "name=value"),
+        (("seed=1", "seed=2"), "changed twice"),
+    ],
+)
+def test_a_wrong_change_is_one_readable_error(changes, words):
+    with pytest.raises(SamnbError, match=words):
+        _ = Run(POCKET, "sam_mix", 50, 1, changes).chosen
+
+
+def test_a_record_comes_back_as_it_was_written():
+    run = Run(POCKET, "sam_mix", 50, 1)
+    assert read_record(run) is None
+    _write(run, adapter=lambda folder: (folder.mkdir(), (folder / "card.json").write_text("{}")))
+    record = read_record(run)
+    assert record.facts["summary"]["lits"]["auc"] is None
+    assert record.slices.to_dict("list") == {
+        "cohort": ["lits"], "patient": ["7"], "scan": ["7"], "dice": [0.5]
+    }  # fmt: skip
+    assert np.array_equal(record.pictures["masks"][0], np.eye(10, dtype=bool))
+    assert record.pictures["presence"] == 0.5
+    assert (run.folder / "adapter" / "card.json").is_file()
+    assert run_of(record, POCKET) == run
+
+
+def test_a_new_record_takes_the_place_of_the_old_and_spares_changed_runs():
+    run, changed = Run(POCKET, "sam_mix", 50, 1), Run(POCKET, "sam_mix", 50, 1, ("seed=2",))
+    _write(changed)
+    _write(run, adapter=lambda folder: folder.mkdir())
+    before = {path: path.read_bytes() for path in run.folder.glob("*.*") if path.is_file()}
+    _write(run, dice=0.7)
+    assert read_record(run).slices["dice"][0] == 0.7
+    assert not (run.folder / "adapter").exists()
+    assert read_record(changed).slices["dice"][0] == 0.5
+    _write(run)
+    assert {path: path.read_bytes() for path in before} == before  # the same bytes again
+
+
+def test_a_writer_that_fails_leaves_the_old_record(results):
+    run = Run(POCKET, "sam_mix", 50, 1)
+    _write(run)
+    with pytest.raises(ZeroDivisionError):
+        _write(run, dice=0.7, adapter=lambda folder: 1 / 0)
+    assert read_record(run).slices["dice"][0] == 0.5
+    assert not list(results.rglob(".writing-*"))
+
+
+def test_all_cases_in_one_table():
+    with pytest.raises(SamnbError, match="samnb run --all"):
+        load_cases(POCKET)
+    _write(Run(POCKET, "sam_mix", 50, 1))
+    _write(Run(POCKET, "sam_mix", 50, 2, ("mix.choice=best",)), dice=0.25)
+    assert len(all_records(POCKET)) == 2
+    for what in ("slices", "scans"):
+        cases = load_cases(POCKET, what)
+        assert list(cases)[:4] == ["system", "seed", "change", "cohort"]
+        assert cases["seed"].tolist() == [1, 2]
+        assert cases["change"].tolist() == ["", "mix.choice=best"]
+        assert cases["dice"].tolist() == [0.5, 0.25]
+    with pytest.raises(SamnbError, match="use slices or scans"):
+        load_cases(POCKET, "voxels")
