@@ -36,18 +36,21 @@ from samnb.workers import end_with_parent
 
 WEIGHTS, LESSON = "weights.safetensors", "lesson.json"
 
-# What the chapters on SAM-Mix show: all seeds, all numbers of labels.
+# What the chapters show: all seeds, and all numbers of labels that a system can be run with.
 PLANNED = ("classifier", "sam_pp", "sam_mix", "sam_mix_guided", "sam_mix_soft")
-# One seed of SAM-Mix with the middle number of labels, one setting changed.
-ABLATED = ("sam_mix",)
+BASELINES = ("unet", "nnunet", "transunet", "multimix")
+# One seed of one system with the middle number of labels, one setting changed.
+ABLATED = "sam_mix_soft"
 ABLATIONS = (
     "prompting.threshold=0.3",
     "prompting.threshold=0.7",
+    "prompting.regions=each",
+    "prompting.activation=class",
+    "mix.choice=best",
     "sam.lora.rank=2",
     "sam.lora.rank=32",
-    "prompting.regions=each",
+    "sam.trained=[]",
     "data.slices.middle=1.0",
-    "prompting.activation=class",
 )
 
 
@@ -126,19 +129,14 @@ def plan(profile: Profile) -> list[Run]:
     """
     runs = [
         Run(profile, name, labels, seed)
-        for name in PLANNED
-        if name in SYSTEMS
+        for name in (*PLANNED, *BASELINES)
+        if find_system(name).learning in profile.learning
         for labels in label_counts(profile, name)
         for seed in profile.seeds
     ]
     middle = profile.data.labelled[len(profile.data.labelled) // 2]
-    ablations = [
-        Run(profile, name, middle, profile.seeds[0], (change,))
-        for name in ABLATED
-        if name in SYSTEMS
-        for change in ABLATIONS
-    ]
-    return runs + ablations
+    first = profile.seeds[0]
+    return runs + [Run(profile, ABLATED, middle, first, (change,)) for change in ABLATIONS]
 
 
 def label_counts(profile: Profile, system: str) -> list[int | None]:
@@ -220,7 +218,8 @@ def _learn(
 ) -> None:
     """Train, and leave weights and lesson on the disk; the lesson says that both are whole."""
     trained = teaching.teach(wanted, method, _training(identity), progress)
-    weights = {name: value.cpu().contiguous() for name, value in trained.weights.items()}
+    # Cloned, since networks may hold one layer under two names, which the format refuses.
+    weights = {name: value.cpu().clone() for name, value in trained.weights.items()}
     with atomic_path(_trained(identity) / WEIGHTS) as temporary:
         save_file(weights, temporary)
     noted = {name: getattr(trained, name) for name in ("history", "validation", "seconds")}

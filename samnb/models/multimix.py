@@ -76,9 +76,10 @@ class MultiMix(nn.Module):
         with torch.enable_grad():
             seen = images.detach().requires_grad_()
             logits = self.encoder(seen)[1].max(dim=1).values.sum()
-            (gradient,) = torch.autograd.grad(logits, seen)
+            # Not autograd.grad, which torch's counter of operations cannot watch.
+            logits.backward(inputs=[seen])
         self.encoder.train(training)
-        return gradient.abs()
+        return seen.grad.abs()
 
     def look(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """images (N, 1, S, S), 0-1 -> mask logits (N, 1, S, S) and class logits (N, 2)."""

@@ -7,7 +7,8 @@ from functools import partial
 from torch import nn
 
 from samnb.errors import SamnbError
-from samnb.models import cam_alone, sam_mix, sam_pp
+from samnb.models import cam_alone, multimix, nnunet, sam_mix, sam_pp, transunet, unet
+from samnb.profiles import LearningSettings, Profile
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class System:
     learning: str = "sam"
     first: str | None = None
     labels: str = "few"
+    schedule: Callable[[Profile], LearningSettings] | None = None
 
 
 SYSTEMS: dict[str, System] = {
@@ -34,6 +36,12 @@ SYSTEMS: dict[str, System] = {
     "sam_mix": System("SAM-Mix", sam_mix.build),
     "sam_mix_guided": System("SAM-Mix guided", partial(sam_mix.build, guided=True)),
     "sam_mix_soft": System("SAM-Mix soft", partial(sam_mix.build, soft=True)),
+    "unet": System("U-Net", unet.build, learning="supervised", labels="either"),
+    "nnunet": System(
+        "nnU-Net", nnunet.build, learning="nnunet", labels="either", schedule=nnunet.learning_of
+    ),
+    "transunet": System("TransUNet", transunet.build, learning="supervised", labels="full"),
+    "multimix": System("MultiMix", multimix.build, learning="multimix"),
 }
 
 
