@@ -19,7 +19,7 @@ export OMP_NUM_THREADS ?= 1
 export PYTHONUTF8 ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock data reproduce book render notebooks pretrain test lint format clean clean-data
+.PHONY: help setup lock data runs rehearse reproduce book render notebooks pretrain test lint format clean clean-data
 
 help:  ## List what can be made
 	@echo "make TARGET [PROFILE=pocket|smoke|paper|my.yaml] [CORES=2] [ARGS='more for the tool']"
@@ -38,6 +38,12 @@ reproduce: $(READY)  ## Everything from nothing: data, slices, executed chapters
 
 data: $(READY)  ## Only the data of the profile: phantoms (or checked real data) and cached slices
 	@$(call pipeline,$(PROFILE),data,$(ARGS))
+
+runs: $(READY)  ## Train and test every system of the book whose record is missing or stale
+	@$(call pipeline,$(PROFILE),runs,$(ARGS))
+
+rehearse: $(READY)  ## SAM-Mix at the paper's sizes on phantoms: a few steps, random weights
+	@$(BIN)/samnb run sam-mix --labels 2 --profile rehearse $(ARGS)
 
 book: $(READY)  ## Run the chapters that changed and build the site; any warning fails
 	@$(call pipeline,$(PROFILE),site,$(ARGS))

@@ -27,7 +27,7 @@ from samnb.errors import SamnbError
 from samnb.files import atomic_path, read_json, write_json
 from samnb.keys import Identity, first_run, identify, why_stale
 from samnb.models.lora import count_parameters
-from samnb.models.registry import SYSTEMS, find_system
+from samnb.models.registry import find_system
 from samnb.outcome import examine_run
 from samnb.paths import data_root
 from samnb.profiles import Profile

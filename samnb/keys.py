@@ -1,7 +1,7 @@
 """What a run depends on, hashed: a record with the same key need not be made again.
 
 Settings, data, code and the weights that SAM starts from count; the machine and the commit do not.
-Data count by what the slices are, so that the same phantoms are the same data on any machine.
+Real data count by what their slices are, phantoms by how they are made.
 """
 
 import hashlib
@@ -18,6 +18,7 @@ import pandas as pd
 from samnb import teaching
 from samnb.code import code_hash, imported_files, settings_read
 from samnb.data import slices as slice_cache
+from samnb.data import slicing
 from samnb.data.cohort import cohort_slices, cohort_split
 from samnb.files import sha256
 from samnb.models import weights
@@ -171,11 +172,28 @@ def _data(run: Run) -> dict[str, str]:
     names = list(dict.fromkeys([teaching.training_cohort(profile), *test_cohorts(profile)]))
     found = {}
     for name in names:
-        found[f"slices of {name}"] = _content(cohort_slices(profile, name).folder)
+        made = profile.data.cohorts[name].phantom is not None
+        known = _recipe(profile, name) if made else _content(cohort_slices(profile, name).folder)
+        found[f"slices of {name}"] = known
         found[f"split of {name}"] = _hash(cohort_split(profile, name).parts())
     seen = material(run)
     marked = seen.slices.index.loc[seen.marked, ["scan", "slice"]].astype(str)
     return found | {"labelled slices": _hash(marked.to_numpy().tolist())}
+
+
+def _recipe(profile: Profile, cohort: str) -> str:
+    """How the slices of a phantom cohort are made. Processors differ in the last bit, and here and
+    there a voxel with it; the recipe is the same everywhere.
+    """
+    files = [path for path in imported_files("samnb/data/phantom/__init__.py") if _drawn(path)]
+    code = [code_hash(path) for path in (*files, Path(slicing.__file__))]
+    kept = [asdict(profile.data.cohorts[cohort]), asdict(profile.data.slices), profile.seed]
+    return _hash([kept, slice_cache.FORMAT, code])
+
+
+def _drawn(path: Path) -> bool:
+    """Files that draw and image a patient; not the one that schedules them."""
+    return "phantom" in path.parts and path.name != "cohorts.py"
 
 
 @lru_cache(maxsize=32)

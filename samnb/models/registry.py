@@ -36,7 +36,7 @@ SYSTEMS: dict[str, System] = {
     "sam_mix": System("SAM-Mix", sam_mix.build),
     "sam_mix_guided": System("SAM-Mix guided", partial(sam_mix.build, guided=True)),
     "sam_mix_soft": System("SAM-Mix soft", partial(sam_mix.build, soft=True)),
-    "unet": System("U-Net", unet.build, learning="supervised", labels="either"),
+    "unet": System("U-Net", unet.build, learning="unet", labels="either"),
     "nnunet": System(
         "nnU-Net", nnunet.build, learning="nnunet", labels="either", schedule=nnunet.learning_of
     ),
