@@ -2,7 +2,8 @@
 
 MONAI's BasicUNet with the published widths 64 to 1024, batch normalisation and ReLU. Its last
 upsampling keeps 128 channels where the original halves them to 64, which makes 0.2 % more
-parameters. SAM-Mix does not name the loss of its U-Net; here it is Dice + binary cross-entropy.
+parameters. SAM-Mix does not name the loss of its U-Net; here it is Dice + binary cross-entropy,
+the Dice of a whole step's slices at once, because one slice without target has none to raise.
 """
 
 import torch
@@ -25,7 +26,7 @@ class UNet(nn.Module):
         features = (width, 2 * width, 4 * width, 8 * width, 16 * width, width)
         relu = ("ReLU", {"inplace": True})
         self.network = BasicUNet(2, 1, 1, features, act=relu, norm="batch")
-        self.loss = DiceCELoss(sigmoid=True)
+        self.loss = DiceCELoss(sigmoid=True, batch=True)
 
     def logits(self, images: Tensor) -> Tensor:
         """images (N, 1, S, S), 0-1 -> (N, 1, S, S), above 0 inside the target."""
