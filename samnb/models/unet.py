@@ -31,7 +31,10 @@ class UNet(nn.Module):
     def logits(self, images: Tensor) -> Tensor:
         """images (N, 1, S, S), 0-1 -> (N, 1, S, S), above 0 inside the target."""
         check_side(images, "U-Net", 2**HALVINGS)
-        return self.network((images - 0.5) * 2).float()
+        # Channels last in memory is about a third faster on a CPU, and every layer passes it on.
+        # Copied, since a picture of one channel counts as being so already, and would stay.
+        centred = torch.empty_like(images, memory_format=torch.channels_last)
+        return self.network(centred.copy_((images - 0.5) * 2)).float()
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         return {"loss": self.loss(self.logits(batch.marked), batch.masks[:, None].float())}
@@ -44,5 +47,4 @@ class UNet(nn.Module):
 
 def build(profile: Profile, seed: int) -> UNet:
     """The U-Net of a profile, with random weights of torch's generator, which the caller seeds."""
-    # Channels last in memory: on a CPU about a third faster here, with batch normalisation.
-    return UNet(profile.baselines.unet_width).to(memory_format=torch.channels_last)
+    return UNet(profile.baselines.unet_width)
