@@ -30,6 +30,7 @@ SetOption = Annotated[
 ]
 AllOption = Annotated[bool, typer.Option("--all", help="Every run behind the book's tables.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Make it anew, even if it is fresh.")]
+EventsOption = Annotated[bool, typer.Option("--events", help="Keep files for TensorBoard.")]
 WorkersOption = Annotated[
     int, typer.Option("--workers", "-w", min=1, help="Runs at once, each with one thread.")
 ]
@@ -43,6 +44,7 @@ def run(
     changes: SetOption = None,
     every: AllOption = False,
     force: ForceOption = False,
+    events: EventsOption = False,
     workers: WorkersOption = 1,
 ) -> None:
     """Train a system, test it, and keep a record of it.
@@ -57,7 +59,9 @@ def run(
 
     Example: [cyan]samnb run --all --workers 4[/cyan]
     """
-    if every == (system is not None) or (every and (labels is not None or changes or force)):
+    if every == (system is not None) or (
+        every and (labels is not None or changes or force or events)
+    ):
         raise SamnbError(
             "Say which system to run, or --all without more.",
             "for example: samnb run sam-mix --labels 50",
@@ -75,12 +79,12 @@ def run(
         seeds = chosen.seeds if seed is None else (seed,)
         wanted = [Run(chosen, system, labels, each, tuple(changes or ())) for each in seeds]
     watched = sys.stderr.isatty()
-    if workers > 1 and len(wanted) > 1 and not force:
+    if workers > 1 and len(wanted) > 1 and not force and not events:
         for record in run_many(wanted, workers, watched):
             _print_result(record, _tested(chosen))
         return
     for each in wanted:
-        _print_result(make(each, watched, force), _tested(chosen))
+        _print_result(make(each, watched, force, events), _tested(chosen))
 
 
 def _tested(profile: Profile) -> list[str]:

@@ -34,7 +34,7 @@ from samnb.profiles import Profile
 from samnb.records import Record, Run, read_record, write_record
 from samnb.workers import end_with_parent
 
-WEIGHTS, LESSON = "weights.safetensors", "lesson.json"
+WEIGHTS, LESSON, EVENTS = "weights.safetensors", "lesson.json", "events"
 
 # What the chapters show: all seeds, and all numbers of labels that a system can be run with.
 PLANNED = ("classifier", "sam_pp", "sam_mix", "sam_mix_guided", "sam_mix_soft")
@@ -54,10 +54,10 @@ ABLATIONS = (
 )
 
 
-def run(wanted: Run, progress: bool = True, force: bool = False) -> Record:
+def run(wanted: Run, progress: bool = True, force: bool = False, events: bool = False) -> Record:
     """The record of this run; trained and tested here and now unless a fresh one is there.
 
-    force: even then, from the first step on.
+    force: even then, from the first step on. events: keep TensorBoard's files of the training.
     """
     _check(wanted)
     identity = identify(wanted)
@@ -73,7 +73,7 @@ def run(wanted: Run, progress: bool = True, force: bool = False) -> Record:
             return record  # made by the process that was waited for
         elif stale := read_record(wanted):
             print(f"{wanted}: made anew; {why_stale(stale, identity)}.", file=sys.stderr)
-        return _make(wanted, identity, progress)
+        return _make(wanted, identity, progress, events)
 
 
 def load_method(wanted: Run, progress: bool = True) -> nn.Module:
@@ -198,7 +198,11 @@ def _alone(wanted: Run, identity: Identity, progress: bool) -> Iterator[None]:
 
 
 def _taught(
-    wanted: Run, identity: Identity, first: nn.Module | None, progress: bool
+    wanted: Run,
+    identity: Identity,
+    first: nn.Module | None,
+    progress: bool,
+    events: bool = False,
 ) -> tuple[nn.Module, dict[str, Any]]:
     """The finished method in eval mode on its device, and what its training was like."""
     method = teaching.build(wanted, first)
@@ -207,32 +211,37 @@ def _taught(
     folder = _trained(identity)
     if teaching.has_something_to_learn(wanted) and lesson["trainable"]:
         if not (folder / LESSON).is_file():
-            _learn(wanted, identity, method, lesson, progress)
+            lesson |= _learn(wanted, identity, method, progress, events)
+            write_json(folder / LESSON, lesson)  # says that the weights beside it are whole
         restore(method, load_file(folder / WEIGHTS))
         lesson = read_json(folder / LESSON)
     return method.to(Accelerator().device).eval(), lesson
 
 
 def _learn(
-    wanted: Run, identity: Identity, method: nn.Module, lesson: dict[str, Any], progress: bool
-) -> None:
-    """Train, and leave weights and lesson on the disk; the lesson says that both are whole."""
-    trained = teaching.teach(wanted, method, _training(identity), progress)
+    wanted: Run, identity: Identity, method: nn.Module, progress: bool, events: bool
+) -> dict[str, Any]:
+    """Train, leave the weights (and what TensorBoard shows) on the disk, and say how it went."""
+    training, kept = _training(identity), _trained(identity)
+    trained = teaching.teach(wanted, method, training, progress, events)
     # Cloned, since networks may hold one layer under two names, which the format refuses.
     weights = {name: value.cpu().clone() for name, value in trained.weights.items()}
-    with atomic_path(_trained(identity) / WEIGHTS) as temporary:
+    with atomic_path(kept / WEIGHTS) as temporary:
         save_file(weights, temporary)
-    noted = {name: getattr(trained, name) for name in ("history", "validation", "seconds")}
-    write_json(_trained(identity) / LESSON, lesson | noted)
-    shutil.rmtree(_training(identity), ignore_errors=True)
+    if events:
+        shutil.rmtree(kept / EVENTS, ignore_errors=True)
+        shutil.move(training / EVENTS, kept / EVENTS)
+        print(f"tensorboard --logdir {kept / EVENTS}", file=sys.stderr)
+    shutil.rmtree(training, ignore_errors=True)
+    return {name: getattr(trained, name) for name in ("history", "validation", "seconds")}
 
 
-def _make(wanted: Run, identity: Identity, progress: bool) -> Record:
+def _make(wanted: Run, identity: Identity, progress: bool, events: bool) -> Record:
     """Train, test, write the record."""
     costs.forget_peak_memory(Accelerator().device)
     before = first_run(wanted)
     first = load_method(before, progress) if before else None
-    method, lesson = _taught(wanted, identity, first, progress)
+    method, lesson = _taught(wanted, identity, first, progress, events)
     outcome = examine_run(wanted, method, lesson, progress)
     facts = {**outcome.facts, **asdict(identity), "key": identity.key}
     return write_record(

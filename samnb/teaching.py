@@ -1,7 +1,7 @@
 """What a run learns from, and how: where a method, its slices and the training loop meet."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -103,14 +103,19 @@ def learning(run: Run) -> LearningSettings:
     return system.schedule(run.chosen) if system.schedule else known
 
 
-def teach(run: Run, method: nn.Module, folder: Path, progress: bool = True) -> Trained:
-    """Train `method` as the run says, from the checkpoint in `folder` if there is one."""
+def teach(
+    run: Run, method: nn.Module, folder: Path, progress: bool = True, events: bool = False
+) -> Trained:
+    """Train `method` as the run says, from the checkpoint in `folder` if there is one.
+
+    events: write what TensorBoard shows into `folder`.
+    """
     seen = material(run)
     settings = learning(run)
     trained = fit(
         method,
         training_batches(seen.slices, seen.classified, seen.marked, settings, run.seed),
-        training_settings(run, seen),
+        replace(training_settings(run, seen), events=events),
         folder,
         title=str(run),
         progress=progress,
