@@ -69,11 +69,15 @@ def test_the_total_is_the_sum_of_the_losses(batch):
     torch.testing.assert_close(losses["loss"], expected)
 
 
-def test_only_adapter_and_classifier_are_trained():
+def test_classifier_adapter_and_named_parts_are_trained_and_nothing_else():
     method = mixed()
     trained = {name for name, value in method.named_parameters() if value.requires_grad}
-    assert all(name.startswith("classifier.") or "lora_" in name for name in trained)
-    assert any("lora_" in name for name in trained)
+    kinds = {
+        next((kind for kind in ("classifier.", "lora_", "modules_to_save.") if kind in name), name)
+        for name in trained
+    }
+    assert kinds == {"classifier.", "lora_", "modules_to_save."}
+    assert {name.split(".")[1] for name in trained if "modules_to_save" in name} == {"mask_decoder"}
 
 
 def test_two_stages_leave_the_classifier_as_it_was(batch):
