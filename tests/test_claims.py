@@ -200,6 +200,8 @@ def test_page_and_chart_show_every_claim(found):
     assert html == claims.claims_page(table).to_html()
     assert html.count("<tr") == len(table) + 1
     assert "✗ does not hold" in html
+    assert " at 0x" not in repr(claims.claims_page(table))
+    assert claims.HERE not in claims.claims_page(table, [claims.ON_PAPER]).to_html()
     axes = claims.claims_chart(table).axes[0]
     assert sum(len(line.get_xdata()) for line in axes.lines) == 2 * len(table)
     counted = claims.verdict_counts(table)

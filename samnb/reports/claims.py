@@ -26,9 +26,10 @@ from samnb.reports.claim_rules import (
     judge,
 )
 from samnb.reports.localisation import localisation_table
+from samnb.reports.page import Page
 from samnb.reports.paper import METRICS, published, table_of
 from samnb.reports.statistics import over_seeds
-from samnb.reports.style import BETTER, INK, PREDICTION, PROMPT, WIDTH, panels
+from samnb.reports.style import BETTER, INK, PREDICTION, PROMPT, panels
 from samnb.reports.systems import of_cohort
 
 _FILE = Path(__file__).with_name("claims.yaml")
@@ -118,21 +119,22 @@ def verdict_counts(found: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(counted).reindex(VERDICTS).fillna(0).astype(int)
 
 
-def claims_page(found: pd.DataFrame) -> Styler:
-    """The audit for a page: a claim with its place, both verdicts with their numbers."""
+def claims_page(found: pd.DataFrame, columns: Sequence[str] = (ON_PAPER, HERE)) -> Styler:
+    """The audit for a page: a claim with its place, and the verdicts with their numbers."""
+    numbers = {ON_PAPER: PAPER_NUMBERS, HERE: OUR_NUMBERS}
     cells = [
         [
             f"{escape(row['claim'])}<br><em>{escape(row['place'])}</em>",
-            _cell(row[ON_PAPER], row[PAPER_NUMBERS]),
-            _cell(row[HERE], row[OUR_NUMBERS]),
+            *(_cell(row[column], row[numbers[column]]) for column in columns),
         ]
         for _, row in found.iterrows()
     ]
-    text = pd.DataFrame(cells, columns=["the paper claims", ON_PAPER, HERE])
+    text = pd.DataFrame(cells, columns=["the paper claims", *columns])
     # Styler draws a random name for each table, so an executed notebook would never be the same.
-    page = Styler(text, uuid=hashlib.sha256(text.to_csv().encode()).hexdigest()[:8], cell_ids=False)
+    name = hashlib.sha256(text.to_csv().encode()).hexdigest()[:8]
     looks = "text-align: left; vertical-align: top; padding: 0.3em 0.6em"
-    return page.hide(axis="index").set_table_styles([{"selector": "th, td", "props": looks}])
+    page = Page(text, uuid=name, cell_ids=False).hide(axis="index")
+    return page.set_table_styles([{"selector": "th, td", "props": looks}])
 
 
 def claims_chart(found: pd.DataFrame) -> Figure:
@@ -151,11 +153,11 @@ def claims_chart(found: pd.DataFrame) -> Figure:
     axes.set_xticks([0, 1], [ON_PAPER, "here"])
     axes.set_yticks(range(len(found)), found["name"])
     axes.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False, length=0)
-    axes.set_xlim(-0.6, WIDTH / 3)
+    axes.set_xlim(-0.5, 1.5)
     axes.set_ylim(len(found) - 0.4, -0.6)
     axes.spines[:].set_visible(False)
     axes.grid(visible=False, axis="x")
-    axes.legend(loc="center right")
+    figure.legend(loc="outside lower center", ncols=len(VERDICTS), columnspacing=1.2)
     return figure
 
 
