@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from pandas.io.formats.style import Styler
 
+from samnb.reports.page import Page
 from samnb.reports.statistics import plus_minus
 
 NOTHING = "–"
@@ -93,14 +93,14 @@ def marks(table: pd.DataFrame) -> pd.DataFrame:
     return found
 
 
-def styled(table: pd.DataFrame, caption: str = "") -> Styler:
+def styled(table: pd.DataFrame, caption: str = "") -> Page:
     """The table for a page: best bold, second underlined, as the paper does."""
     looks = {BEST: "font-weight: bold", SECOND: "text-decoration: underline", "": ""}
     text = printed(table).rename_axis(index=None, columns=table.index.name)
     css = marks(table).map(looks.get)
     # Styler draws a random name for each table, so an executed notebook would never be the same.
     name = hashlib.sha256((caption + text.to_csv()).encode()).hexdigest()[:8]
-    page = Styler(text, uuid=name, cell_ids=False)
+    page = Page(text, uuid=name, cell_ids=False)
     apart = [
         {"selector": "th, td", "props": "white-space: nowrap; padding: 0.25em 0.6em"},
         {"selector": "td", "props": "font-variant-numeric: tabular-nums"},
