@@ -101,7 +101,7 @@ for name, value in asdict(seen).items():
     print(f"{name:8}", np.round(value, 3))
 
 # %% [markdown]
-# From the fingerprint follow patch, depth, {term}`kernel <kernel>`, batch and normalisation. An axis is
+# From the fingerprint follow patch, depth, {term}`kernel`, batch and normalisation. An axis is
 # halved as long as enough is left of it, and as long as its pixels are not much coarser than the
 # other's:
 #
@@ -134,8 +134,7 @@ figure = plans.show_plan(
 #
 # Beside the plan it brings
 #
-# - **deep supervision**: the loss is taken at several depths, so that the deep layers learn early
-#   ({term}`deep supervision`);
+# - {term}`deep supervision`: the loss is taken at several depths, so that the deep layers learn early;
 # - **augmentation**, below: what might be different in the next patient is made different now;
 # - **mirrored passes**: at test time the slice is segmented four times, flipped, and averaged;
 # - **the largest piece**: all others are dropped, but only if that helped on validation patients.
@@ -168,7 +167,7 @@ figure = pictures.show_slices(
 # ## TransUNet: a look at everything at once
 #
 # A convolution sees its neighbours. Only in the deepest maps of a U-Net do distant places meet.
-# TransUNet puts a transformer there: every place of the small map becomes a {term}`token <token>`, and
+# TransUNet puts a transformer there: every place of the small map becomes a {term}`token`, and
 # in every layer each token reads all others. Before it stands a ResNet, after it an upsampler with
 # skips, as in U-Net.
 

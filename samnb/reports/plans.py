@@ -57,18 +57,6 @@ def show_plan(
     return figure
 
 
-def plan_description(
-    patch: tuple[int, int], features: Sequence[int], strides: Sequence[tuple[int, int]]
-) -> str:
-    """What `show_plan` shows, in words, for those who do not see it."""
-    sides = np.array(patch) // np.cumprod(np.array(strides), axis=0)
-    each = [
-        f"{rows} by {columns} pixels with {channels} channels"
-        for (rows, columns), channels in zip(sides, features, strict=True)
-    ]
-    return "A U-shaped network. Its stages from the finest to the deepest: " + "; ".join(each) + "."
-
-
 def _bar(
     axes: Axes, centre: float, stage: int, length: float, channels: int, colour: str, shade: float
 ) -> None:
