@@ -38,18 +38,15 @@ WEIGHTS, LESSON, EVENTS = "weights.safetensors", "lesson.json", "events"
 
 # What the chapters show: all seeds, and all numbers of labels that a system can be run with.
 PLANNED = ("classifier", "sam_pp", "sam_mix", "sam_mix_guided", "sam_mix_soft")
-BASELINES = ("unet", "nnunet", "transunet", "multimix")
 # One seed of one system with the middle number of labels, one setting changed.
 ABLATED = "sam_mix_soft"
 ABLATIONS = (
-    "prompting.threshold=0.3",
+    "sam.trained=[]",
+    "sam.lora.rank=2",
     "prompting.threshold=0.7",
     "prompting.regions=each",
     "prompting.activation=class",
     "mix.choice=best",
-    "sam.lora.rank=2",
-    "sam.lora.rank=32",
-    "sam.trained=[]",
     "data.slices.middle=1.0",
 )
 
@@ -129,7 +126,7 @@ def plan(profile: Profile) -> list[Run]:
     """
     runs = [
         Run(profile, name, labels, seed)
-        for name in (*PLANNED, *BASELINES)
+        for name in PLANNED
         if find_system(name).learning in profile.learning
         for labels in label_counts(profile, name)
         for seed in profile.seeds
