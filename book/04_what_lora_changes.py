@@ -245,7 +245,7 @@ compared.insert(
 )
 compared.round(3)
 
-# %% mystnb={"figure": {"caption": "Dice by rank and placement, with equally many labels and steps. One seed: small differences say nothing.", "name": "fig-ranks"}, "image": {"alt": "Five box plots of Dice: rank one is far lower and wider, the other ranks and placements are alike."}}
+# %% mystnb={"figure": {"caption": "Dice by rank and placement, with equally many labels and steps. One seed: small differences say nothing.", "name": "fig-ranks"}, "image": {"alt": "Five box plots of Dice: rank one is lowest and widest, the others are alike, with the fewest low points where the decoder is adapted too."}}
 figure, axes = style.panels(panel_height=3)
 charts.box_plot(axes, by_place)
 style.label(axes, "LoRA", "Dice")
