@@ -38,16 +38,16 @@ WEIGHTS, LESSON, EVENTS = "weights.safetensors", "lesson.json", "events"
 
 # What the chapters show: all seeds, and all numbers of labels that a system can be run with.
 PLANNED = ("classifier", "sam_pp", "sam_mix", "sam_mix_guided", "sam_mix_soft")
-# One seed of one system with the middle number of labels, one setting changed.
-ABLATED = "sam_mix_soft"
+# One seed with the middle number of labels, one setting of one system changed.
 ABLATIONS = (
-    "sam.trained=[]",
-    "sam.lora.rank=2",
-    "prompting.threshold=0.7",
-    "prompting.regions=each",
-    "prompting.activation=class",
-    "mix.choice=best",
-    "data.slices.middle=1.0",
+    ("sam_mix_soft", "sam.trained=[]"),
+    ("sam_mix_soft", "sam.lora.rank=2"),
+    ("sam_mix_soft", "prompting.threshold=0.7"),
+    ("sam_mix_soft", "prompting.regions=each"),
+    ("sam_mix_soft", "prompting.activation=class"),
+    ("sam_mix_soft", "mix.choice=best"),
+    ("sam_mix_soft", "data.slices.middle=1.0"),
+    ("sam_mix_guided", "mix.guidance=0.1"),
 )
 
 
@@ -133,7 +133,7 @@ def plan(profile: Profile) -> list[Run]:
     ]
     middle = profile.data.labelled[len(profile.data.labelled) // 2]
     first = profile.seeds[0]
-    return runs + [Run(profile, ABLATED, middle, first, (change,)) for change in ABLATIONS]
+    return runs + [Run(profile, name, middle, first, (change,)) for name, change in ABLATIONS]
 
 
 def label_counts(profile: Profile, system: str) -> list[int | None]:
