@@ -23,12 +23,19 @@ def lay_out(notebooks: Path, source: Path) -> None:
         CHECKOUT / "book",
         source / "book",
         dirs_exist_ok=True,
-        ignore=shutil.ignore_patterns("*.ipynb", "*.py", "__pycache__", ".ipynb_checkpoints"),
+        ignore=shutil.ignore_patterns(
+            "*.ipynb", "*.py", "next", "__pycache__", ".ipynb_checkpoints"
+        ),
     )
     for stale in source.glob("book/*.ipynb"):
         stale.unlink()
     for notebook in notebooks.glob("[0-9]*.ipynb"):
         shutil.copy2(notebook, source / "book" / notebook.name)
+    # Chapters show pieces of the package's source as it is.
+    for shown in (*CHECKOUT.glob("samnb/**/*.py"), *CHECKOUT.glob("samnb/**/*.yaml")):
+        copy = source / shown.relative_to(CHECKOUT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(shown, copy)
     shutil.copy2(CHECKOUT / "_toc.yml", source / "_toc.yml")
     (source / "_config.yml").write_text(_config(), encoding="utf-8")
 
