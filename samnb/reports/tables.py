@@ -50,8 +50,17 @@ def segmentation_table(
     columns["seeds"] = summary["seeds"]
     table = pd.DataFrame(columns).assign(missing=_missing(cases, names, seeds))
     if published is not None:
-        table = table.join(_paper(names, published))
+        table = _beside(table.join(_paper(names, published)), unit)
     return table.rename_axis("System")
+
+
+def _beside(table: pd.DataFrame, unit: str) -> pd.DataFrame:
+    """The paper's columns right after ours, where a page that is too narrow still shows them."""
+    first = [name for name in table if name.startswith(("dice", "paper_dice"))]
+    second = [f"hd{unit}", f"hd{unit}_deviation"]
+    second += [name for name in table if name.startswith("paper_hd")]
+    rest = [name for name in table if name not in (*first, *second)]
+    return table[[*first, *second, *rest]]
 
 
 def significance_matrix(
