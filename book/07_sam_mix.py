@@ -126,8 +126,8 @@ pd.DataFrame(pull).T.replace({True: "reached", False: "not reached"})
 #
 # ## All of them, on equal terms
 #
-# Same slices, same labels, same number of steps, as many seeds as the profile says. The runs were made
-# by `make runs`, two at a time, a few minutes each; here their records are read. A table says which
+# Same slices, same labels, same number of steps, as many seeds as the profile says. `make runs` makes
+# the runs, minutes each; here their records are read. A table says which
 # seeds are missing, if any.
 
 # %%
@@ -307,7 +307,7 @@ effect.set_index(["form", "change"]).round(3)
 # Look at the guided form. The loss between map and mask is many times the focal loss, which is small
 # once slices are easy. With equal weights the classifier learns the map and forgets its yes and no.
 # With a tenth of the weight it does both, on the validation patients too. So the guided runs above are
-# of a badly weighed form: the next edition of this chapter will take the weight that validation asks for.
+# of a badly weighed form; validation asks for the smaller weight, which the profile does not have yet.
 #
 # %% [markdown]
 # ## What the paper leaves open

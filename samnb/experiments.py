@@ -85,8 +85,8 @@ def load_method(wanted: Run, progress: bool = True) -> nn.Module:
 def run_many(runs: Sequence[Run], workers: int = 1, progress: bool = True) -> list[Record]:
     """Records of all these runs, in their order; with several workers, each has one thread.
 
-    What others build on is made first. A run that fails does not stop the others; the first error
-    is raised at the end.
+    What others build on is made first. One worker stops at the first run that fails; of several,
+    the others go on, and the first error is raised at the end.
     """
     if workers == 1:
         return [run(each, progress) for each in runs]
@@ -204,9 +204,10 @@ def _taught(
     """The finished method in eval mode on its device, and what its training was like."""
     method = teaching.build(wanted, first)
     lesson: dict[str, Any] = {"history": [], "validation": [], "seconds": 0.0}
-    lesson["trainable"] = count_parameters(method).trainable
+    learns = teaching.has_something_to_learn(wanted)
+    lesson["trainable"] = count_parameters(method).trainable if learns else 0
     folder = _trained(identity)
-    if teaching.has_something_to_learn(wanted) and lesson["trainable"]:
+    if lesson["trainable"]:
         if not (folder / LESSON).is_file():
             lesson |= _learn(wanted, identity, method, progress, events)
             write_json(folder / LESSON, lesson)  # says that the weights beside it are whole
