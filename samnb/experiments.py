@@ -27,7 +27,7 @@ from samnb.errors import SamnbError
 from samnb.files import atomic_path, read_json, write_json
 from samnb.keys import Identity, first_run, identify, why_stale
 from samnb.models.lora import count_parameters
-from samnb.models.registry import find_system
+from samnb.models.registry import SYSTEMS, find_system
 from samnb.outcome import examine_run
 from samnb.paths import data_root
 from samnb.profiles import Profile
@@ -35,20 +35,6 @@ from samnb.records import Record, Run, read_record, write_record
 from samnb.workers import end_with_parent
 
 WEIGHTS, LESSON, EVENTS = "weights.safetensors", "lesson.json", "events"
-
-# What the chapters show: all seeds, and all numbers of labels that a system can be run with.
-PLANNED = ("classifier", "sam_pp", "sam_mix", "sam_mix_guided", "sam_mix_soft")
-# One seed with the middle number of labels, one setting of one system changed.
-ABLATIONS = (
-    ("sam_mix_soft", "sam.trained=[]"),
-    ("sam_mix_soft", "sam.lora.rank=2"),
-    ("sam_mix_soft", "prompting.threshold=0.7"),
-    ("sam_mix_soft", "prompting.regions=each"),
-    ("sam_mix_soft", "prompting.activation=class"),
-    ("sam_mix_soft", "mix.choice=best"),
-    ("sam_mix_soft", "data.slices.middle=1.0"),
-    ("sam_mix_guided", "mix.guidance=0.1"),
-)
 
 
 def run(wanted: Run, progress: bool = True, force: bool = False, events: bool = False) -> Record:
@@ -122,18 +108,23 @@ def state(wanted: Run) -> str:
 def plan(profile: Profile) -> list[Run]:
     """The runs behind the book's tables: every planned system, number of labels and seed.
 
-    Then the ablations. What another run builds on comes before it.
+    Then the changed settings. What another run builds on comes before it.
     """
+    wanted = profile.plan
+    taught = [name for name, system in SYSTEMS.items() if system.learning in profile.learning]
     runs = [
         Run(profile, name, labels, seed)
-        for name in PLANNED
-        if find_system(name).learning in profile.learning
+        for name in wanted.systems or taught
         for labels in label_counts(profile, name)
+        if not (labels and wanted.labels) or labels in wanted.labels
         for seed in profile.seeds
     ]
-    middle = profile.data.labelled[len(profile.data.labelled) // 2]
-    first = profile.seeds[0]
-    return runs + [Run(profile, name, middle, first, (change,)) for name, change in ABLATIONS]
+    return runs + [
+        Run(profile, each.system, labels, seed, (each.change,))
+        for each in wanted.changed
+        for labels in each.labels
+        for seed in each.seeds
+    ]
 
 
 def label_counts(profile: Profile, system: str) -> list[int | None]:

@@ -66,7 +66,7 @@ class Kept:
 
     def __init__(self, name, rows, seed=1, changes=()):
         self.name = name
-        self.facts = {"seed": seed, "changes": list(changes)}
+        self.facts = {"name": name, "seed": seed, "changes": list(changes)}
         masks = np.zeros((len(rows), SIDE, SIDE), dtype=bool)
         for place, row in enumerate(rows):
             masks[place, row] = True

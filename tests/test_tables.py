@@ -114,6 +114,19 @@ def test_ablations_and_other_cohorts_do_not_count(cases):
         segmentation_table(cases, "brats")
 
 
+def test_a_change_that_was_run_with_every_seed_is_a_system_of_its_own():
+    change = "mix.guidance=0.1"
+    plain = few(system=["SAM-Mix guided-5", "SAM-Mix soft-5"], dice=[0.5, 0.6])
+    cases = systems.with_variants(pd.concat([plain, plain.assign(change=change, dice=0.9)]))
+    table = segmentation_table(cases, "lits")
+    wanted = {"SAM-Mix guided-5": 0.5, "SAM-Mix lightly guided-5": 0.9, "SAM-Mix soft-5": 0.6}
+    assert table["dice"].to_dict() == wanted  # the soft form's change stays an ablation
+    facts = {"name": "SAM-Mix guided-5", "title": "SAM-Mix guided", "labels": 5}
+    assert systems.shown_name(facts | {"changes": []}) == "SAM-Mix guided-5"
+    assert systems.shown_name(facts | {"changes": [change]}) == "SAM-Mix lightly guided-5"
+    assert systems.shown_name(facts | {"changes": [change, "sam.lora.rank=2"]}) is None
+
+
 def test_missing_seeds_are_named(cases):
     part = cases[~((cases["system"] == "SAM-Mix-5") & (cases["seed"] == 2))]
     assert systems.missing_seeds(part) == {"SAM-Mix-5": [2]}

@@ -176,6 +176,25 @@ class BaselineSettings:
 
 
 @dataclass(frozen=True)
+class ChangedSettings:
+    """One system with one setting changed: an ablation, or a variant worth every seed."""
+
+    system: str
+    change: str  # such as prompting.threshold=0.3
+    labels: tuple[int, ...]
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class PlanSettings:
+    """The runs behind the tables: every number of labels and every seed of some systems."""
+
+    systems: tuple[str, ...] = ()  # none named: all that the profile says how to teach
+    labels: tuple[int, ...] = ()  # only these numbers of labelled slices; none named: all
+    changed: tuple[ChangedSettings, ...] = ()
+
+
+@dataclass(frozen=True)
 class Profile:
     name: str
     seed: int
@@ -187,6 +206,7 @@ class Profile:
     mix: MixSettings = field(default_factory=MixSettings)
     baselines: BaselineSettings = field(default_factory=BaselineSettings)
     learning: dict[str, LearningSettings] = field(default_factory=dict)  # by kind of system
+    plan: PlanSettings = field(default_factory=PlanSettings)
 
 
 def names() -> list[str]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from samnb.data.slices import SliceSet
 from samnb.records import Record
-from samnb.reports.systems import in_order, parse
+from samnb.reports.systems import in_order, parse, shown_name
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,11 @@ def pictured(
     """
     found: dict[str, dict[str, np.ndarray]] = {}
     for record in records:
-        facts = record.facts
-        if record.name in systems and facts["seed"] == seed and not facts["changes"]:
+        system = shown_name(record.facts)
+        if system in systems and record.facts["seed"] == seed:
             kept = record.pictures
             chosen = kept["cohort"] == cohort
-            found[record.name] = {name: value[chosen] for name, value in kept.items()}
+            found[system] = {name: value[chosen] for name, value in kept.items()}
     rows = _shared([answer["row"] for answer in found.values()])
     answers = {name: _at(found[name], rows) for name in systems if name in found}
     images, truths = slices.load(rows)

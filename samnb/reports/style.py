@@ -37,6 +37,7 @@ SYSTEM_LOOKS = {
     "SAM-PP": ("#e0791c", "--", "^"),
     "SAM-Mix": ("#2f8fd8", "-", "o"),
     "SAM-Mix guided": ("#13a08c", (0, (6, 1, 1, 1)), "p"),
+    "SAM-Mix lightly guided": ("#3f7f3a", (0, (2, 1)), "*"),
     "SAM-Mix soft": ("#7a70e8", (0, (4, 2)), "h"),
 }
 BETTER, WORSE = "#1f6fb5", "#b2560a"  # grounds of white text

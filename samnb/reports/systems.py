@@ -5,8 +5,8 @@ A name is a family, and the number of labelled slices unless every mask was used
 """
 
 import re
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -22,8 +22,12 @@ FAMILIES = (
     "SAM-PP",
     "SAM-Mix",
     "SAM-Mix guided",
+    "SAM-Mix lightly guided",
     "SAM-Mix soft",
 )
+
+# A changed setting that was run with every seed is a system of its own: (family, change) -> family.
+VARIANTS = {("SAM-Mix guided", "mix.guidance=0.1"): "SAM-Mix lightly guided"}
 
 WITHOUT_MASKS = {"CAM alone"}  # learn from image labels only, and say no number
 
@@ -59,6 +63,25 @@ def in_order(names: Iterable[str]) -> list[str]:
         return families.index(family), -1 if labels is None else labels
 
     return sorted(distinct, key=rank)
+
+
+def with_variants(cases: pd.DataFrame) -> pd.DataFrame:
+    """The cases, those of a variant under its own name and as if nothing had been changed."""
+    named = cases.copy()
+    for (family, change), variant in VARIANTS.items():
+        own = cases["change"].eq(change) & cases["system"].str.fullmatch(rf"{family}-\d+")
+        labels = cases.loc[own, "system"].str.rsplit("-", n=1).str[1]
+        named.loc[own, "system"] = variant + "-" + labels
+        named.loc[own, "change"] = ""
+    return named
+
+
+def shown_name(facts: Mapping[str, Any]) -> str | None:
+    """Under which name tables show the run with these facts (record.json); None: an ablation."""
+    if not facts.get("changes"):
+        return facts["name"]
+    variant = VARIANTS.get((facts.get("title"), ",".join(facts["changes"])))
+    return f"{variant}-{facts['labels']}" if variant else None
 
 
 def of_cohort(cases: pd.DataFrame, cohort: str) -> pd.DataFrame:

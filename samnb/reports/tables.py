@@ -15,7 +15,7 @@ from samnb.files import write_text
 from samnb.reports.paper import beside
 from samnb.reports.printing import latex
 from samnb.reports.statistics import compare_systems, over_seeds, patient_interval
-from samnb.reports.systems import in_order, missing_seeds, of_cohort
+from samnb.reports.systems import in_order, missing_seeds, of_cohort, shown_name
 
 LENGTHS = ("hd", "hd95")  # in pixels for slices, in mm for scans
 METRICS = ("dice", *LENGTHS, "surface_dice")
@@ -104,7 +104,7 @@ def cost_table(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     slice), memory (peak, MB), the last three with their deviations, device, seeds. Seconds and
     memory compare only between runs on one device; several are named side by side.
     """
-    runs = pd.DataFrame([_cost(record) for record in records if not record.get("changes")])
+    runs = pd.DataFrame([_cost(record) for record in records if shown_name(record)])
     grouped = runs.groupby("system", sort=False)
     columns: dict[str, Any] = {
         name: grouped[name].mean() for name in ("parameters", "trainable", "multiply_adds")
@@ -162,7 +162,7 @@ def _square(pairs: pd.DataFrame, value: str, sign: int) -> pd.DataFrame:
 
 def _cost(record: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "system": record["name"],
+        "system": shown_name(record),
         "seed": record["seed"],
         "parameters": record["parameters"]["total"],
         "trainable": record["parameters"]["trainable"],
