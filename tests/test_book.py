@@ -71,6 +71,16 @@ def _draws(cell: nbformat.NotebookNode) -> bool:
     return any("image/png" in output.get("data", {}) for output in cell.outputs)
 
 
+def exercises() -> list[str]:
+    """Every exercise of the book, as "2.3 an honest box"."""
+    heading = re.compile(r"^### Exercise (\d+): (.+)$", re.MULTILINE)
+    return [
+        f"{int(chapter.stem[:2])}.{number} {name}"
+        for chapter in SOURCES
+        for number, name in heading.findall(_written(chapter))
+    ]
+
+
 def typed_numbers(prose: str) -> list[str]:
     return TYPED_NUMBER.findall(EXEMPT.sub(" ", prose))
 
@@ -160,7 +170,8 @@ def test_no_number_is_typed_into_prose(chapter):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
 def test_no_number_is_typed_into_a_page(page):
-    assert not typed_numbers(page.read_text(encoding="utf-8"))
+    numbers = {name.split()[0] for name in exercises()}
+    assert set(typed_numbers(page.read_text(encoding="utf-8"))) <= numbers
 
 
 @pytest.mark.parametrize(
@@ -314,3 +325,9 @@ def test_the_citation_file_names_this_book_and_the_four_papers_as_the_bibliograp
         if f"{{{key}," in entry
     }
     assert {reference["title"] for reference in known["references"]} == titles
+
+
+def test_the_page_for_teachers_lists_every_exercise_by_its_name():
+    page = (BOOK / "teach.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| (\d+\.\d+ .+?) \|.*\| (?:think|change|run) \|$", page, re.MULTILINE)
+    assert listed == exercises()
