@@ -331,3 +331,10 @@ def test_the_page_for_teachers_lists_every_exercise_by_its_name():
     page = (BOOK / "teach.md").read_text(encoding="utf-8")
     listed = re.findall(r"^\| (\d+\.\d+ .+?) \|.*\| (?:think|change|run) \|$", page, re.MULTILINE)
     assert listed == exercises()
+
+
+def test_the_front_page_puts_every_chapter_into_a_part():
+    parts = (BOOK / "index.md").read_text(encoding="utf-8").split("## The parts")[1].split("## ")[0]
+    linked = re.findall(r"\[\d+\]\(([\w-]+)\)", parts)
+    labels = [re.search(r"^\((chapter-[\w-]+)\)=", _written(chapter))[1] for chapter in CHAPTERS]
+    assert linked == labels

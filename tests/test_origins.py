@@ -15,7 +15,9 @@ from origins import Known, Source, origins  # noqa: E402
 from samnb.profiles import load_profile  # noqa: E402
 
 KNOWN = Known(
-    ("home", "abroad"), {"CAM alone": "classifier", "SAM-PP-5": "sam_pp", "U-Net": "unet"}
+    ("home", "abroad"),
+    {"CAM alone": "classifier", "SAM-PP-5": "sam_pp", "U-Net": "unet"},
+    {"classifier": "CAM alone", "sam_pp": "SAM-PP", "unet": "U-Net"},
 )
 
 
@@ -76,7 +78,7 @@ def test_names_are_followed_over_cells_loops_and_calls_and_forgotten_when_set_an
 
 def test_a_line_names_what_was_read_and_leads_to_where_it_is_listed():
     profile = load_profile("pocket")
-    known = Known(("lits",), KNOWN.records)
+    known = Known(("lits",), KNOWN.records, KNOWN.titles)
     found = {Source("data", "lits"), Source("record", "SAM-PP-5"), Source("papers")}
     text = line(found, known, profile, "<th>Paper: Dice</th>")
     targets = ("origin-data-lits", "origin-runs-sam-pp", "origin-papers")

@@ -17,11 +17,11 @@ from origins import Known, Source, origins
 from sphinx.application import Sphinx
 
 from samnb.errors import SamnbError
-from samnb.models.registry import SYSTEMS
 from samnb.paths import results_root
 from samnb.profiles import Profile, load_profile
 from samnb.records import Record, all_records, runs_folder
 from samnb.reports.style import COHORT_NAMES
+from samnb.reports.systems import in_order
 
 PAGE = "book/origins"
 WORDS = {
@@ -54,23 +54,27 @@ def _add_origins(app: Sphinx, docname: str, source: list[str]) -> None:
 
 def with_origins(notebook: dict[str, Any], profile: Profile) -> dict[str, Any]:
     """A notebook with a line after each cell that shows a figure or a table."""
-    records = {record.name: record.facts["system"] for record in all_records(profile)}
-    known = Known(tuple(profile.data.cohorts), records)
+    facts = [record.facts for record in all_records(profile)]
+    known = Known(
+        tuple(profile.data.cohorts),
+        {each["name"]: each["system"] for each in facts},
+        {each["system"]: each["title"] for each in facts},
+    )
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     found = iter(origins(["".join(cell["source"]) for cell in code], known))
     cells = []
     for cell in notebook["cells"]:
         cells.append(cell)
         if cell["cell_type"] == "code":
-            rests_on, page = next(found), _page(cell)
-            if page is not None:
-                text = line(rests_on, known, profile, page)
+            rests_on, table = next(found), _shown(cell)
+            if table is not None:
+                text = line(rests_on, known, profile, table)
                 added = {"cell_type": "markdown", "metadata": {}, "source": text}
                 cells.append(added | {"id": f"origin-{len(cells)}"})
     return notebook | {"cells": cells}
 
 
-def _page(cell: dict[str, Any]) -> str | None:
+def _shown(cell: dict[str, Any]) -> str | None:
     """The text of a cell's table, "" for a figure, None if it shows neither."""
     kinds: dict[str, Any] = {}
     for output in cell["outputs"]:
@@ -80,8 +84,8 @@ def _page(cell: dict[str, Any]) -> str | None:
     return "".join(kinds["text/html"]) if "text/html" in kinds else None
 
 
-def line(found: set[Source], known: Known, profile: Profile, page: str = "") -> str:
-    """What stands below a figure or a table; `page` is the table's own text."""
+def line(found: set[Source], known: Known, profile: Profile, table: str = "") -> str:
+    """What stands below a figure or a table; `table` is the text of the latter."""
     parts = [
         f"{{ref}}`{_cohort(profile, name)} <origin-data-{name}>`"
         for name in known.cohorts
@@ -91,11 +95,11 @@ def line(found: set[Source], known: Known, profile: Profile, page: str = "") -> 
     if read == set(known.records) and read:
         parts.append("{ref}`all runs <origin-runs>`")
     elif read:
-        systems = [name for name in SYSTEMS if name in {known.records[each] for each in read}]
-        links = [f"{{ref}}`{SYSTEMS[name].title} <origin-runs-{_slug(name)}>`" for name in systems]
+        systems = dict.fromkeys(known.records[name] for name in in_order(read))
+        links = [f"{{ref}}`{known.titles[each]} <origin-runs-{_slug(each)}>`" for each in systems]
         parts.append("runs of " + ", ".join(links))
     others = {source.kind for source in found}
-    if page and "paper" not in page.lower():
+    if table and "paper" not in table.lower():
         others -= {"papers"}  # read beside it, not shown in it
     parts += [
         f"{{ref}}`{words} <origin-{_slug(kind)}>`"
@@ -136,19 +140,21 @@ def listing(profile: Profile) -> Iterator[str]:
         "slice and by scan, and the answers to a few test slices.\n"
     )
     by_system: dict[str, list[Record]] = {}
-    for record in all_records(profile):
-        by_system.setdefault(record.facts["system"], []).append(record)
-    for name in SYSTEMS:
-        if name in by_system:
-            yield from _runs(name, by_system[name], runs_folder(profile) / name)
+    made = all_records(profile)
+    for name in in_order({record.name for record in made}):
+        for record in made:
+            if record.name == name:
+                by_system.setdefault(record.facts["system"], []).append(record)
+    for system, records in by_system.items():
+        yield from _runs(system, records, runs_folder(profile) / system)
 
 
 def _runs(system: str, records: list[Record], folder: Path) -> Iterator[str]:
-    yield f"\n(origin-runs-{_slug(system)})=\n### {SYSTEMS[system].title}\n"
+    yield f"\n(origin-runs-{_slug(system)})=\n### {records[0].facts['title']}\n"
     yield f"In `results/{folder.relative_to(results_root())}`:\n"
     yield "| run | seeds | made by the code of | on |\n|---|---|---|---|"
     rows: dict[tuple[str, ...], list[Record]] = {}
-    for record in sorted(records, key=lambda each: each.facts["labels"] or 0):
+    for record in records:
         rows.setdefault((record.name, *record.facts["changes"]), []).append(record)
     for (name, *changes), seeds in rows.items():
         title = " ".join([name, *(f"`{change}`" for change in changes)])

@@ -26,10 +26,14 @@ FILES = {"pocket_sam": "pocket sam", "zero_shot.csv": "zero shot"}
 
 @dataclass(frozen=True)
 class Known:
-    """What there is to come from: cohorts, and the names of records with their systems' keys."""
+    """What there is to come from.
+
+    records: their names, and the key of each one's system. titles: of the systems, by their keys.
+    """
 
     cohorts: tuple[str, ...]
     records: dict[str, str]
+    titles: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,6 @@ class _Reader:
 
     def _opened(self, call: ast.Call) -> set[Source]:
         name = getattr(call.func, "attr", getattr(call.func, "id", ""))
-        given = set().union(*map(self._expression, call.args))
         texts = {node.value for node in ast.walk(call) if isinstance(node, ast.Constant)}
         if name in DATA:
             return {Source("data", each) for each in set(self.known.cohorts) & texts} or {
@@ -116,6 +119,7 @@ class _Reader:
         if name in RECORDS:
             return {Source("record", each) for each in self.known.records}
         if name == "Run":
+            given = set().union(*map(self._expression, call.args))
             systems = {each.name for each in given if each.kind == "system"}
             return {
                 Source("record", record)
