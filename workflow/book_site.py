@@ -34,6 +34,7 @@ WORDS = {
 
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_config_value("samnb_profile", "pocket", "env")
+    app.add_config_value("samnb_depends", "", "env")  # a change of it makes all pages anew
     app.connect("source-read", _add_origins)
     # After the theme has made its buttons.
     app.connect("html-page-context", _add_buttons, priority=900)

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import yaml
+from fingerprints import fingerprint
 
 from samnb.paths import results_root
 
@@ -36,12 +37,16 @@ def lay_out(notebooks: Path, source: Path) -> None:
     for shown in (*CHECKOUT.glob("samnb/**/*.py"), *CHECKOUT.glob("samnb/**/*.yaml")):
         _copy(shown, source / shown.relative_to(CHECKOUT))
     # Records that figures and tables lead to.
-    for record in results_root().glob(f"runs/{profile}/**/record.json"):
+    shutil.rmtree(source / "results", ignore_errors=True)
+    records = sorted(results_root().glob(f"runs/{profile}/**/record.json"))
+    for record in records:
         _copy(record, source / "results" / record.relative_to(results_root()))
     for file in (CHECKOUT / "results" / "pocket_sam").iterdir():
         _copy(file, source / "results" / "pocket_sam" / file.name)
     shutil.copy2(CHECKOUT / "_toc.yml", source / "_toc.yml")
-    (source / "_config.yml").write_text(_config(profile), encoding="utf-8")
+    # With other records, or read in another way, every page is made anew.
+    depends = fingerprint(files=[*records, *sorted(Path(__file__).parent.glob("*.py"))])
+    (source / "_config.yml").write_text(_config(profile, depends), encoding="utf-8")
     if repository := _repository():
         for page in source.glob("book/*.md"):
             text = page.read_text(encoding="utf-8").replace("<this repository>", repository)
@@ -65,11 +70,11 @@ def _repository() -> str | None:
     return None
 
 
-def _config(profile: str) -> str:
-    """`_config.yml`, with the profile, and with launch buttons if there is a repository."""
+def _config(profile: str, depends: str) -> str:
+    """`_config.yml`, with what book_site asks for, and launch buttons if there is a repository."""
     config = yaml.safe_load((CHECKOUT / "_config.yml").read_text(encoding="utf-8"))
     config["sphinx"]["local_extensions"] = {"book_site": str(CHECKOUT / "workflow")}
-    config["sphinx"]["config"]["samnb_profile"] = profile
+    config["sphinx"]["config"] |= {"samnb_profile": profile, "samnb_depends": depends}
     if repository := _repository():
         config["repository"] = {"url": repository, "branch": "main"}
         config["html"] |= {"use_repository_button": True, "use_issues_button": True}
