@@ -18,7 +18,7 @@
 # # From scans to labelled slices
 #
 # A segmentation model never sees a patient. It sees small grey squares, and what it can learn was
-# decided before the first of them reached it: by the unit of the grey, the way up, the slices that
+# decided before the first of them reached it: by the unit of the grey, the way up, the {term}`slices <slice>` that
 # were kept, and whose slices went into the test. This chapter makes those decisions in the open,
 # and measures what the worst of them costs.
 #
@@ -245,7 +245,7 @@ glue("free-middle", f"{free['lits'][1]:.0%}", display=False)
 
 # %% [markdown]
 # In the LiTS-like cohort {glue:text}`free-all` of all slices are free of liver, of the kept ones
-# {glue:text}`free-middle`. Whoever reports a Dice over the middle slices does not say how often the
+# {glue:text}`free-middle`. Whoever reports a {term}`Dice` over the middle slices does not say how often the
 # model finds a liver in a chest. Both numbers belong in a report; the paper's protocol is the
 # second.
 #
@@ -439,7 +439,59 @@ print(f"Dice on the other cohort: {dice(found, masks).mean():.2f}")
 # The hidden cell above measures it. Livers that are darker, for want of contrast or for fat, fall
 # out of the range altogether: a small foretaste of every {term}`cross-domain` table to come.
 # ```
+
+# %% [markdown]
+# ## Check yourself
 #
+# Answer in a sentence or two, best aloud or on paper, before you open the answer.
+#
+# **1.** A colleague stretches every scan from its own smallest to its own largest value, and uses
+# no window. What is lost?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# The unit. A metal clip, or a table in the field of view, changes the largest value and with it the
+# grey of every organ. The same liver then has another grey in each scan, and what a network learns
+# about brightness in one scan is wrong in the next.
+# ```
+#
+# **2.** The image is resized smoothly, its mask by the nearest neighbour. What would a smoothly
+# resized mask contain?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# Values between the labels. On the border between background and label 2 there would be ones, and
+# label 1 may be another organ. A mask is a list of names, and names have no averages.
+# ```
+#
+# **3.** Two scans in your data set are of the same person, taken half a year apart, under two
+# names. Where must they go?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# Into the same part of the split. The rule is about persons, not files. Two names for one person
+# are the leak that no program finds by itself: look at the header's data, or ask those who
+# collected the scans.
+# ```
+#
+# **4.** A reviewer suspects that a result is too good, and asks for more seeds and a test of
+# significance. The split was by slice. Will that find the fault?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# No. Every seed has the same leak, so the results agree with each other, and the difference to
+# honest methods is highly significant. Only another split tells.
+# ```
+#
+# **5.** A system was trained and tested on the middle of each scan. May it be run on whole scans?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# Perhaps, but nobody has measured it. It has seen few slices without liver, and none from the ends
+# of a scan; and no number of the report says how often it finds a liver there.
+# ```
+
+# %% [markdown]
 # ## What you did
 #
 # You

@@ -62,7 +62,7 @@ side = profile.data.slices.side
 #
 # The model here is this book's own {term}`pocket SAM`: SAM's classes, built small, and trained from
 # nothing on pictures of shapes ([the next chapter](chapter-pocket) shows how). It has never seen an
-# image of a body, not even a phantom. What it can do here is therefore {term}`zero-shot`.
+# image of a body, not even a {term}`phantom`. What it can do here is therefore {term}`zero-shot`.
 
 # %%
 sam = load_sam("pocket", side=side).eval()
@@ -78,13 +78,13 @@ sizes = {
 pd.Series(sizes, name="parameters").map("{:,}".format).to_frame()
 
 # %% [markdown]
-# The **image encoder** is large and slow, and knows nothing of prompts: it turns the picture into a
+# The **image encoder**, a vision transformer {cite}`dosovitskiy2021vit`, is large and slow, and knows nothing of prompts: it turns the picture into a
 # grid of feature vectors, the *embedding*, once. The **prompt encoder** turns a click or the corners
 # of a box into a vector each. The **mask decoder** is a small transformer in which the two look at
 # each other, and answers with masks. So the expensive part is done once per picture, and every
 # further question costs next to nothing: that is what made SAM a tool to click with.
 #
-# Our patient is the first test patient of the LiTS-like cohort, in the slice with the most liver.
+# Our patient is the first test patient of the LiTS-like {term}`cohort`, in the {term}`slice` with the most liver.
 
 # %%
 slices = cohort.cohort_slices(profile, "lits")
@@ -261,7 +261,7 @@ for panel, (wanted, boxes) in zip(axes, qualities.items(), strict=True):
         panel, picture, found, boxes[middle], truth=truth, title=title
     )
 # %% [markdown]
-# The slice shown is the one whose Dice with the worst box is the median. Over all test slices, and
+# The slice shown is the one whose {term}`Dice` with the worst box is the median. Over all test slices, and
 # beside them one click and three, each of the later ones where the answer before was most wrong:
 
 
@@ -369,10 +369,54 @@ for turn in range(3):
 # ```{admonition} Solution
 # :class: dropdown
 # `simple.threshold(images[:, 0].numpy(), *limits, largest_only=True)` gives masks, `box_of` their
-# boxes. Where the piece leaks into a neighbour the box is too large, and you saw what that costs.
+# boxes. Where the piece spills into a neighbour the box is too large, and you saw what that costs.
 # It is the poor relative of SAM-Mix, which gets its boxes from a classifier.
 # ```
+
+# %% [markdown]
+# ## Check yourself
 #
+# Answer in a sentence or two, best aloud or on paper, before you open the answer.
+#
+# **1.** You want to ask fifty questions about one slice. What is computed once, and what fifty
+# times?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# The embedding once: the image encoder knows nothing of prompts. Prompt encoder and mask decoder
+# run for each question, and they are the small parts.
+# ```
+#
+# **2.** You click into the middle of the liver, and the mask with the highest score is a single
+# vessel. Has SAM made a mistake?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# Not by its own rules. The click lies on the vessel *and* in the liver, and one click does not say
+# which is meant. The other two answers may hold the liver; a box or a second click would have said
+# so.
+# ```
+#
+# **3.** A paper calls its method automatic. At test time it shakes the box of the truth a little,
+# "as a detector would". What is wrong?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# The box still comes from the truth: it says that there is something to find, where, and how large
+# it is. No shaking takes that back. It is an oracle prompt, and the number is a {term}`ceiling`,
+# not a result.
+# ```
+#
+# **4.** SAM's own score is off, but better masks mostly get higher scores. What can you use it for,
+# and what not?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# Use the order: to pick the masks that a person should look at first. Do not use the value: it must
+# not be reported as the expected quality on images nobody has labelled.
+# ```
+
+# %% [markdown]
 # ## What you did
 #
 # You

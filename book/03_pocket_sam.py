@@ -76,7 +76,7 @@ record = read_json(record_path())
 # Each picture is a heap of shapes: polygons, blobs, rings, strokes, cells that tile the plane, rows
 # of equal things, large things filled with small ones. They overlap and hide each other; they have
 # textures, gradients, soft edges, noise, and often hardly any contrast. There is not an organ among
-# them, and no phantom: the model must meet its first liver when we test it.
+# them, and no {term}`phantom`: the model must meet its first liver when we test it.
 
 # %%
 drawn = [
@@ -178,7 +178,7 @@ for turn, panel in enumerate(axes):
 # $$
 #
 # where $p$ is the probability given to the right answer at a pixel. The *focal* term looks at single
-# pixels and cares most for those it gets wrong; *Dice* looks at the whole mask, so that a small
+# pixels and cares most for those it gets wrong; {term}`Dice` looks at the whole mask, so that a small
 # object counts as much as a large one; the *score* term teaches the model to know itself.
 #
 # On the first prompt, only the **best of the three** answers is corrected. That is all it takes to
@@ -309,7 +309,7 @@ style.label(axes, "clicks", "mean IoU")
 # ## And on bodies?
 #
 # Now the question it was made for. The table below has the Dice with boxes of the truth, exact and
-# shaken, {term}`zero-shot`: on the test patients of both phantom cohorts, and on three small sets of
+# shaken, {term}`zero-shot`: on the test patients of both phantom {term}`cohorts <cohort>`, and on three small sets of
 # **real** images, whose pixels are not part of this book. Nothing was tuned on any of them.
 
 # %%
@@ -378,7 +378,50 @@ print("worst first:", [number for _, number in sorted(worst)])
 # A model that has met livers in disguise would answer another question, and "zero-shot" would be a
 # lie.
 # ```
+
+# %% [markdown]
+# ## Check yourself
 #
+# Answer in a sentence or two, best aloud or on paper, before you open the answer.
+#
+# **1.** On the first prompt only the best of three answers is corrected. What would become of the
+# three if all were?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# They would become the same. Each would be pulled towards every reading of the click, and the best
+# answer to all readings at once is a blurred average of them.
+# ```
+#
+# **2.** A new model answers with nothing for a long time. Why is that its first idea, and what gets
+# it away from there?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# Most pixels do not belong to the object, so "no" is right nearly everywhere. The Dice term does
+# not count the background: an empty mask costs it all there is to lose, however small the object
+# is.
+# ```
+#
+# **3.** In the curves the last answer has a lower loss than the first. Would it be good news if the
+# two lines met?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# Not by itself. They meet if the first prompt tells all, which would be good, or if the clicks are
+# ignored, which would not. Whether corrections help is seen in the overlap after each click.
+# ```
+#
+# **4.** The aims stand in the record from before the run. What would be lost if they had been
+# written after it?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# An aim that is set afterwards is always reached. Set before, it can be missed, and a missed aim
+# says where to work next.
+# ```
+
+# %% [markdown]
 # ## What you did
 #
 # You
@@ -389,4 +432,4 @@ print("worst first:", [number for _, number in sorted(worst)])
 # - **ran** the recipe, and saw where the long run went;
 # - **judged** the shipped model, on shapes and on bodies, against aims set beforehand.
 #
-# **Next:** what a few labelled slices and a handful of new parameters change.
+# **Next:** what a few labelled {term}`slices <slice>` and a handful of new parameters change.

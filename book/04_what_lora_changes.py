@@ -98,7 +98,7 @@ print(f"of {count.total:,}: {count.trainable / count.total:.1%}")
 # %% [markdown]
 # ## Nothing, at first
 #
-# "Changes nothing" is a claim that can be tested to the last bit. We take every fourth test slice with
+# "Changes nothing" is a claim that can be tested to the last bit. We take every fourth test {term}`slice` with
 # liver, which saves time and loses little, since neighbours are alike:
 
 # %%
@@ -119,7 +119,7 @@ glue(
 )
 
 # %% [markdown]
-# All masks equal. Their mean Dice, with exact boxes and without any training, is
+# All masks equal. Their mean {term}`Dice`, with exact boxes and without any training, is
 # {glue:text}`frozen`: where everything below starts. Boxes of the truth are an {term}`oracle prompt`,
 # here and in the rest of the chapter: we want to see the adapter work, not the box.
 #
@@ -337,14 +337,65 @@ glue("cheap-megabytes", f"{claim['MB']:.2f}", display=False)
 # ### Exercise 3: only the box
 #
 # How much of the gain is the liver, and how much is getting used to shaken boxes? Teach with
-# `BoxPrompted(sam, jitter=0)` and test with boxes of IoU one half from [chapter 2](chapter-prompting).
+# `BoxPrompted(sam, jitter=0)` and test with boxes of {term}`IoU` one half from [chapter 2](chapter-prompting).
 #
 # ```{admonition} Solution
 # :class: dropdown
 # A model that was always given exact boxes learns to trust them, and fills or obeys the box where it
 # should look at the picture. Shaking the boxes in training is the cheapest insurance against that.
 # ```
+
+# %% [markdown]
+# ## Check yourself
 #
+# Answer in a sentence or two, best aloud or on paper, before you open the answer.
+#
+# **1.** $B$ begins with zeros and $A$ at random. What happens if both begin with zeros? And if both
+# are random?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# With two zeros nothing ever moves: the gradient of each contains the other as a factor. With two
+# random matrices the product is random too, so training starts from a damaged model instead of the
+# one that was bought so dearly.
+# ```
+#
+# **2.** You double the rank and leave $\alpha$ as it is. What else have you changed?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# The scale of the correction, which is $\alpha / r$: it is halved. A difference between the two
+# runs may come from that as well. Hence $\alpha$ follows $r$ in the comparison above.
+# ```
+#
+# **3.** More labels add little in this chapter. Do a handful of labelled slices suffice to segment
+# livers?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# That does not follow. Here the box of the truth says that there is a liver, and where. The adapter
+# learned how a liver ends, not how one is found. The next chapters take the box away.
+# ```
+#
+# **4.** You send an adapter to a colleague. What must go with it?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# Which base it belongs to, to the byte; rank, scale and place; and how images are prepared, since a
+# {term}`window` is as much a part of the model as its weights. The card and the base's hash are for
+# that.
+# ```
+#
+# **5.** When would you rather not merge?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# If several tasks share one base, each with its own adapter; or if training will go on. Merged
+# weights are fast and plain, but the correction cannot be taken out of them again, unless one kept
+# it.
+# ```
+
+# %% [markdown]
 # ## What you did
 #
 # You

@@ -20,7 +20,7 @@
 # SAM waits for a prompt, and so far a person gave it. SAM-Mix {cite}`ward2025sammix` lets a
 # classifier do it. To know whether a {term}`slice` shows liver is cheap: one bit for each slice, no
 # outline. A network that learned this bit must have looked somewhere, and its
-# {term}`class activation map` says where. Put a box around it, and SAM has its prompt.
+# {term}`class activation map` {cite}`zhou2016cam` says where. Put a box around it, and SAM has its prompt.
 #
 # **Goals.** After this chapter you will be able to
 #
@@ -260,9 +260,9 @@ style.label(axes, "threshold ω", "mean IoU of the boxes")
 # ## Right, but for what reason?
 #
 # Two questions, and they are not the same. *How often is the classifier right?* The area under the ROC
-# curve answers it (`auc`). *Where did it look?* The {term}`pointing game` answers that (`hit`): the
+# curve answers it (`auc`). *Where did it look?* The {term}`pointing game` {cite}`zhang2018pointing` answers that (`hit`): the
 # share of slices with liver in which the map's maximum lies inside the liver. Here are classifiers
-# that differ in their seed only, on the test patients of both cohorts:
+# that differ in their seed only, on the test patients of both {term}`cohorts <cohort>`:
 
 # %%
 for seed in profile.seeds:
@@ -322,7 +322,51 @@ table.rename_axis(["cohort", "seed"]).astype(float).round(2)
 # The whole slice, each time. Whether the target is there is the classifier's to say. If it says yes
 # and cannot say where, SAM should look everywhere.
 # ```
+
+# %% [markdown]
+# ## Check yourself
 #
+# Answer in a sentence or two, best aloud or on paper, before you open the answer.
+#
+# **1.** The derivation needs two things of the network: an average, and a linear layer behind it.
+# What if there were another layer with a ReLU between them?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# Then the two could not change places, and no sum of feature maps would have the logit as its
+# average. Grad-CAM still gives a map there, but it is a first guess at the influence of each place,
+# not the decision written out.
+# ```
+#
+# **2.** A classifier is right on nearly every slice, and the maximum of its map is mostly outside
+# the liver. How can both be true?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# It was asked *whether*, not *where*. Anything that goes along with a liver answers that question.
+# The error shows only when something else asks where, as SAM does, or when the company changes, as
+# in another cohort.
+# ```
+#
+# **3.** Raise $\omega$ from one half to nearly one. What becomes of the box, and of a second bright
+# region?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# The box shrinks to the surroundings of the maximum, and the second region drops out. Lower it, and
+# the box grows until it holds everything. Neither is right: the map was never asked for an outline.
+# ```
+#
+# **4.** Somebody tries nine thresholds and keeps the one whose boxes are best on the test patients.
+# The threshold is only one number. Does it matter?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# Yes. The best of nine on these patients is partly luck of these patients, and the test no longer
+# says what to expect from others. Validation patients are there for that.
+# ```
+
+# %% [markdown]
 # ## What you did
 #
 # You

@@ -65,7 +65,7 @@ most = max(profile.data.labelled)
 # | | sees | learns |
 # |---|---|---|
 # | stage one | the image labels of all training slices | the classifier |
-# | stage two | the masks of 0, 5, 50 or 100 slices | LoRA in SAM, in boxes of the finished classifier |
+# | stage two | the masks of 0, 5, 50 or 100 slices | {term}`LoRA` in SAM, in boxes of the finished classifier |
 # | test | the image alone | nothing |
 #
 # The second stage is short enough to be read whole:
@@ -123,8 +123,8 @@ cohorts = [name for name in profile.data.splits]
 seeds = profile.seeds
 
 # %% [markdown]
-# In-domain, on the test patients of the cohort that trained it. *CAM alone* is the thresholded map
-# taken as a mask, before any SAM. The last columns are the paper's, on the real LiTS with the real SAM:
+# In-domain, on the test patients of the {term}`cohort` that trained it. *CAM alone* is the thresholded
+# {term}`map <class activation map>` taken as a mask, before any SAM. The last columns are the paper's, on the real LiTS with the real SAM:
 # another world, so look at the order and not at the level.
 
 # %% tags=["nbval-ignore-output"]
@@ -142,7 +142,7 @@ styled(cross, "Cross-domain: TotalSegmentator-like phantoms, pocket SAM")
 # ## A mean over what?
 #
 # Many test slices hold no liver. An empty mask is right there and scores one. So a system that
-# segments nothing at all has a Dice as high as the share of such slices. Beside the mean over all
+# segments nothing at all has a {term}`Dice` as high as the share of such slices. Beside the mean over all
 # slices, look at the mean over those with liver:
 
 # %% tags=["nbval-ignore-output"]
@@ -218,7 +218,7 @@ figure = cams.show_stages(
 #
 # ### Exercise 1: trust in the score
 #
-# Set `choice="best"` in the profile's `mix`, so that the alternative with the highest predicted IoU
+# Set `choice="best"` in the profile's `mix`, so that the alternative with the highest predicted {term}`IoU`
 # counts. Does it help?
 #
 # ```{admonition} Solution
@@ -248,7 +248,48 @@ figure = cams.show_stages(
 # `presence` below one half: called free of liver. `box_iou` small: the box. Neither: the mask. Count
 # them; that is where to work next.
 # ```
+
+# %% [markdown]
+# ## Check yourself
 #
+# Answer in a sentence or two, best aloud or on paper, before you open the answer.
+#
+# **1.** Stage two gets a hundred masks instead of five. Which failures cannot become fewer?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# Slices with liver that the classifier called free. Nothing is drawn there, whatever SAM has
+# learned, because stage one is fixed by then.
+# ```
+#
+# **2.** System A has the higher mean Dice over all slices, system B over those with liver. How is
+# that possible, and which is better?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# A is silent more often. That is right on slices without liver, where it earns full marks, and
+# wrong on some with liver. Which one is better depends on what a false alarm and a miss cost where
+# it is to be used. One mean cannot say it.
+# ```
+#
+# **3.** With the box of the truth the Dice hardly rises. Where would you work next?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# Not at the boxes: a perfect box is the most that they could become. What is still missing is SAM's
+# own, or lies in slices where nobody asked SAM.
+# ```
+#
+# **4.** The boxes of the map are imprecise anyway. Why are they shaken as well while SAM learns?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# The classifier has learned from those very slices, so its boxes on them may be better, or wrong in
+# a more regular way, than on a new patient. SAM should be prepared for worse boxes than the ones it
+# learns in.
+# ```
+
+# %% [markdown]
 # ## What you did
 #
 # You

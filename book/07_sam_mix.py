@@ -18,7 +18,7 @@
 # # SAM-Mix
 #
 # Both networks at once: every step, a batch with image labels teaches the classifier, and a batch from
-# the few slices with masks teaches SAM, in boxes from the classifier as it is just then. The paper
+# the few {term}`slices <slice>` with masks teaches SAM, in boxes from the classifier as it is just then. The paper
 # {cite}`ward2025sammix` says that the two help each other. Do they? This chapter builds its method to
 # the letter, looks at what can pass from one network to the other, and builds two forms in which more
 # can.
@@ -72,7 +72,7 @@ FORMS = ("sam_mix", "sam_mix_guided", "sam_mix_soft")
 # ```
 #
 # The classification loss is the focal loss of [chapter 5](chapter-maps) (Eq. 3). The segmentation loss
-# is Eq. 9, one minus {term}`Dice`,
+# is Eq. 9, one minus {term}`Dice` {cite}`milletari2016vnet`,
 #
 # $$ \mathcal{L}_{seg} = 1 - \frac{2 \sum_i \hat y_i y_i}{\sum_i \hat y_i + \sum_i y_i}. $$
 #
@@ -275,7 +275,7 @@ pd.DataFrame(
 #
 # Ablations: each row changes one setting. One seed, so that a difference of a point or two means
 # nothing; it shows what matters a lot and what does not. The first column is of the validation patients
-# of the first cohort. Only that one may be used to choose.
+# of the first {term}`cohort`. Only that one may be used to choose.
 
 # %%
 tried = [
@@ -316,7 +316,7 @@ effect.set_index(["form", "change"]).round(3)
 # |---|---|
 # | an epoch of what | a fixed number of steps; every system has the same |
 # | how many labelled slices a step sees | as many as the profile's `marked`, at most all |
-# | which parts of SAM train | LoRA, and what `sam.trained` names |
+# | which parts of SAM train | {term}`LoRA`, and what `sam.trained` names |
 # | SAM's input side | that of the slices |
 # | $\alpha$ and $\gamma$ of the focal loss | those of the focal loss's paper |
 # | how the map becomes pixels | enlarged smoothly, then cut |
@@ -360,7 +360,58 @@ effect.set_index(["form", "change"]).round(3)
 # `run(Run(profile, form, 50, 1, ("learning.sam.epochs=5",)))` for each form. In the joint forms SAM
 # learns in boxes of a classifier that is not finished, so for a while it learns from bad boxes.
 # ```
+
+# %% [markdown]
+# ## Check yourself
 #
+# Answer in a sentence or two, best aloud or on paper, before you open the answer.
+#
+# **1.** Take the paper's form. Would you expect its classifier to look elsewhere than that of
+# SAM-PP?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# Not because of the masks: no loss of theirs reaches it. It may differ a little by other batches,
+# another number of steps, and the common clipping of the gradient. That is chance, not cooperation.
+# ```
+#
+# **2.** Why can a soft map pass a gradient to the classifier, when the box made of the same map
+# cannot?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# The soft map changes a little if the weights change a little, so there is a derivative. The box
+# jumps from one whole pixel to the next: between two jumps it does not change at all, and its
+# derivative is zero.
+# ```
+#
+# **3.** Two systems differ by less than the seeds of each scatter. What would you look at before
+# you rank them?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# More seeds; the difference patient by patient, since pairs are sharper than means; the second
+# cohort. And whether anyone has to rank them: "alike at this budget" is a result too.
+# ```
+#
+# **4.** Across domains one system says yes to more of the slices with liver. Is it the better one?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# Only if it does not say yes everywhere. Look at the slices without liver as well: what is gained
+# in misses may be paid in false alarms.
+# ```
+#
+# **5.** In the ablations one row is the best on the test patients, another on the validation
+# patients. Which setting goes into the profile?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# That of the validation patients. Choosing by the test set would make the test a part of the
+# training, and with one seed the difference may be nothing but luck.
+# ```
+
+# %% [markdown]
 # ## What you did
 #
 # You

@@ -330,7 +330,50 @@ print(f"{len(figures)} figures: {', '.join(figures)}")
 # `segmentation_table(cases[cases["label"] == 1], cohorts[0], seeds=profile.seeds)`. Those that lose least
 # are the ones that did not live on empty slices. [Chapter 6](chapter-sampp) says what silence earns.
 # ```
+
+# %% [markdown]
+# ## Check yourself
 #
+# Answer in a sentence or two, best aloud or on paper, before you open the answer.
+#
+# **1.** A row has a small ± and a wide interval. What would make the first smaller, and what the
+# second?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# The ± falls with trainings that are more alike: longer runs, averaged weights, a steadier recipe.
+# The interval falls with more test patients of the {term}`cohort`. No number of seeds narrows it.
+# ```
+#
+# **2.** The smallest p that a table can give lies above one in twenty, and nothing in the matrix is
+# filled. May one write "no significant difference"?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# It would be true and misleading: the test could not have found one. Better to give the difference
+# with its interval, and to say how many patients it would take.
+# ```
+#
+# **3.** Two systems tie by {term}`slice`, and by scan one of them is clearly ahead. What may lie
+# behind it?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# Slices without liver. By slice an empty mask earns full marks on each of them; by scan they count
+# only where something was drawn. Or thin ends of the liver: many poor slices, but few voxels.
+# ```
+#
+# **4.** Why are the rows of Figure 3 chosen by the winner's failures as well, and not only where it
+# wins?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# Pictures convince more than any {term}`Dice`. A rule that shows its best, its middle and its worst
+# slice shows what it can do, what to expect, and what can go wrong. A choice by taste shows the
+# taste.
+# ```
+
+# %% [markdown]
 # ## What you did
 #
 # You

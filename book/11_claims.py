@@ -205,7 +205,48 @@ print("claims.csv, claims.tex, claims.svg, claims.png")
 # To "consistently" and "all" it is: these words say that there is no exception. The page shows how
 # many pairs held and names those that did not, so that a reader can judge more mildly than the rule.
 # ```
+
+# %% [markdown]
+# ## Check yourself
 #
+# Answer in a sentence or two, best aloud or on paper, before you open the answer.
+#
+# **1.** A {term}`Dice` rises from 80 to 90 on a scale to 100. How much better is that?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# By ten points; by an eighth of what it was; and half of what was missing is gone. All three are
+# true, and they sound very different. A sentence has to say which it means.
+# ```
+#
+# **2.** A {term}`cross-domain` claim holds on paper and fails in our runs. What has to be ruled out
+# before one calls it not reproducible?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# That our world is too different: {term}`phantoms <phantom>` instead of patients, a smaller SAM,
+# fewer {term}`slices <slice>` and steps, a choice that the paper leaves open and that we made
+# otherwise. From here one can say "not in this setting", and name what differs.
+# ```
+#
+# **3.** Why does the rule have to be written before one sees one's own numbers?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# Each rule contains choices: the opponent, the {term}`cohort`, the measure, whether one exception
+# counts. Made afterwards, they drift towards the verdict one wishes for, and nobody notices, least
+# of all oneself.
+# ```
+#
+# **4.** Why is "cannot be tested here" a verdict of its own?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# Because silence is not failure, and not success either. A claim about a choice, or about data
+# nobody has here, would otherwise be counted on one side or the other.
+# ```
+
+# %% [markdown]
 # ## What you did
 #
 # You

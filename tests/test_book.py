@@ -1,7 +1,12 @@
-"""The book's own rules: paired, executed, small, with goals, exercises, captions and alt texts, and
-no number typed into prose. What the cells compute is checked by nbval, which runs them again."""
+"""The book's own rules: paired, executed, small and quick, with goals, exercises, self-checks,
+captions and alt texts, terms linked and no number typed into prose. Chapters that wait for their
+runs in book/next/ obey all that needs no run. What the cells compute is checked by nbval, which
+runs them again."""
 
+import csv
 import re
+import tomllib
+from functools import cache
 from pathlib import Path
 
 import jupytext
@@ -11,6 +16,9 @@ import yaml
 
 BOOK = Path(__file__).resolve().parent.parent / "book"
 CHAPTERS = sorted(BOOK.glob("[0-9]*.py"))
+SOURCES = sorted([*CHAPTERS, *BOOK.glob("next/[0-9]*.py")], key=lambda path: path.name)
+PAGES = sorted(set(BOOK.glob("*.md")) - {BOOK / "glossary.md"})
+TIMES = sorted(BOOK.parent.glob("_build/pocket/times/*.tsv"))
 LARGEST_NOTEBOOK = 1_500_000  # bytes
 LONGEST_CELL = 25  # lines
 LONGEST_MEDIAN = 8  # lines
@@ -18,9 +26,23 @@ LONGEST_MEDIAN = 8  # lines
 # A number with a decimal point or a percentage in prose is a result someone typed. Allowed inside
 # code, mathematics, roles such as {glue}, and links.
 EXEMPT = re.compile(r"```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$]*\$|\]\([^)]*\)|<!--.*?-->", re.DOTALL)
-TYPED_NUMBER = re.compile(r"(?<![\w.])\d+\.\d+(?![\w.]*\w)|\d+(?:\.\d+)?\s*(?:%|per\s?cent)")
+TYPED_NUMBER = re.compile(
+    r"(?<![\w.])\d*\.\d+(?![\w.]*\w)|\d+(?:\.\d+)?\s*(?:%|per\s?cent)"
+    # A metric and a whole number: "a Dice of 83", "IoU 90", "HD = 12".
+    r"|\b(?:Dice|IoU|HD95|HD|AUC)\b(?:\s+(?:score|of|is|was|about|reaches)|\s*[=:])*\s*\d+\b"
+)
+
+# A line that makes a figure.
+FIGURE = re.compile(r"^figure\b[^=\n]*=|^figures\[", re.MULTILINE)
+
+# What a chapter promises in its opening: "*Time:* an hour to read and try, two minutes to run".
+PROMISED = re.compile(
+    r"\*Time:\*[^.;]*?(an?|a few|two|three|five|ten)?\s*(minutes?|seconds) to run"
+)
+AMOUNT = {"a": 1, "two": 2, "three": 3, "a few": 5, "five": 5, "ten": 10}
 
 chapters = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
+sources = pytest.mark.parametrize("chapter", SOURCES, ids=lambda path: path.stem)
 
 
 def _source(chapter: Path) -> nbformat.NotebookNode:
@@ -39,9 +61,24 @@ def _prose(notebook: nbformat.NotebookNode) -> str:
     return "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
 
 
+@cache
+def _written(chapter: Path) -> str:
+    return _prose(_source(chapter))
+
+
 def _draws(cell: nbformat.NotebookNode) -> bool:
     """Whether a run of this cell left a picture."""
     return any("image/png" in output.get("data", {}) for output in cell.outputs)
+
+
+def exercises() -> list[str]:
+    """Every exercise of the book, as "2.3 an honest box"."""
+    heading = re.compile(r"^### Exercise (\d+): (.+)$", re.MULTILINE)
+    return [
+        f"{int(chapter.stem[:2])}.{number} {name}"
+        for chapter in SOURCES
+        for number, name in heading.findall(_written(chapter))
+    ]
 
 
 def typed_numbers(prose: str) -> list[str]:
@@ -91,7 +128,7 @@ def test_notebook_is_small_and_free_of_timestamps_and_places(chapter):
     assert not re.search(r"/(?:home|root|tmp|work|Users)/", path.read_text(encoding="utf-8"))
 
 
-@chapters
+@sources
 def test_chapter_has_goals_summary_and_exercises_with_hidden_solutions(chapter):
     prose = _prose(_source(chapter))
     goals = re.search(r"you will be able to\n+((?:- .*\n(?:  .*\n)*)+)", prose + "\n")
@@ -120,7 +157,7 @@ def test_every_figure_has_caption_name_and_alt_text(chapter):
     assert len(set(names)) == len(names)
 
 
-@chapters
+@sources
 def test_no_number_is_typed_into_prose(chapter):
     source = _source(chapter)
     captions = [
@@ -131,26 +168,173 @@ def test_no_number_is_typed_into_prose(chapter):
     assert not typed_numbers("\n\n".join([_prose(source), *captions]))
 
 
-@pytest.mark.parametrize("text", ["a Dice of 0.83", "lost 12 % of it", "by 5.1%", "(0.7)"])
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_no_number_is_typed_into_a_page(page):
+    numbers = {name.split()[0] for name in exercises()}
+    assert set(typed_numbers(page.read_text(encoding="utf-8"))) <= numbers
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a Dice of 0.83",
+        "lost 12 % of it",
+        "by 5.1%",
+        "(0.7)",
+        "reaches .83",
+        "a Dice of 83",
+        "IoU 90",
+    ],
+)
 def test_the_lint_finds_a_typed_number(text):
     assert typed_numbers(text)
 
 
 @pytest.mark.parametrize(
-    "text", ["`middle: 0.3`", "$x = 0.5$", "{glue:text}`dice:.2f`", "chapter 1", "[a](b-1.2.html)"]
+    "text",
+    [
+        "`middle: 0.3`",
+        "$x = 0.5$",
+        "{glue:text}`dice:.2f`",
+        "chapter 1",
+        "[a](b-1.2.html)",
+        "HD95 too",
+    ],
 )
 def test_the_lint_lets_code_and_mathematics_pass(text):
     assert not typed_numbers(text)
 
 
-@chapters
+@sources
 def test_cells_are_short(chapter):
     lengths = sorted(len(cell.source.splitlines()) for cell in _code(_source(chapter)))
     assert lengths[len(lengths) // 2] <= LONGEST_MEDIAN
     assert lengths[-1] <= LONGEST_CELL
 
 
-@chapters
+@sources
 def test_chapter_defines_nothing_the_package_should_hold(chapter):
     code = "\n".join(cell.source for cell in _code(_source(chapter)))
     assert not re.search(r"^(?:def|class) ", code, re.MULTILINE)
+
+
+def promised_seconds(opening: str) -> float:
+    """How long a chapter says that it runs."""
+    amount, unit = PROMISED.search(re.sub(r"\s+", " ", opening)).groups()
+    return AMOUNT[amount or "a"] * 60 if unit.startswith("minute") else 60
+
+
+@sources
+def test_chapter_says_what_it_needs_and_how_long_it_takes(chapter):
+    opening = _source(chapter).cells[0].source
+    assert "*You need:*" in opening
+    assert 60 <= promised_seconds(opening) <= 600
+
+
+@pytest.mark.parametrize("times", TIMES, ids=lambda path: path.stem)
+def test_chapter_ran_within_the_time_that_it_promises(times):
+    """Only where the pipeline has run it; half as much again is a slower machine's."""
+    source = BOOK / f"{times.stem}.py"
+    if not source.is_file():
+        pytest.skip("no such chapter any more")
+    with times.open(encoding="utf-8") as file:
+        seconds = [float(row["s"]) for row in csv.DictReader(file, delimiter="\t")]
+    assert seconds[-1] <= 1.5 * promised_seconds(_source(source).cells[0].source)
+
+
+# Text in which a word counts as used: what is left without headings, code, mathematics, links'
+# targets, and the list of goals, which looks ahead.
+UNREAD = re.compile(
+    r"(?P<kept>\{term\}`[^`]*`)"
+    r"|^#+ [^\n]*$|\*\*Goals\.\*\*.*?\*You need:\*|```\{literalinclude\}.*?```"
+    r"|\$\$.*?\$\$|\$[^$\n]*\$|\]\([^)]*\)|\{[\w:-]+\}`[^`]*`|`[^`\n]+`",
+    re.DOTALL | re.MULTILINE,
+)
+LINKED = re.compile(r"\{term\}`(?:[^`<]*<)?([^`<>]+?)>?`")
+
+
+def glossary() -> list[list[str]]:
+    """Every entry's names: a term and its abbreviations."""
+    text = (BOOK / "glossary.md").read_text(encoding="utf-8")
+    entries = re.search(r"```\{glossary\}\n(.*?)```", text, re.DOTALL)[1].split("\n\n")
+    return [re.findall(r"^\S.*$", entry, re.MULTILINE) for entry in entries]
+
+
+def first_places(names: list[str], prose: str) -> tuple[int | None, int | None]:
+    """Where in a prose a term is first linked, and where it first stands unlinked."""
+    read = UNREAD.sub(lambda found: found["kept"] or " " * len(found[0]), prose)
+    wanted = {name.lower() for name in names}
+    links = [found.start() for found in LINKED.finditer(read) if found[1].lower() in wanted]
+    plain = LINKED.sub(lambda found: " " * len(found[0]), read)
+    words = "|".join(re.escape(name) for name in names)
+    short = any(name[1:] != name[1:].lower() for name in names)  # IoU, LoRA: not in small letters
+    word = re.compile(rf"(?<![\w-])(?:{words})(?:s|es)?(?![\w-])", 0 if short else re.IGNORECASE)
+    used = word.search(plain)
+    return min(links, default=None), used.start() if used else None
+
+
+@pytest.mark.parametrize("names", glossary(), ids=lambda names: names[0])
+def test_a_term_is_linked_where_the_book_first_uses_it_and_in_every_chapter(names):
+    met = False
+    for chapter in SOURCES:
+        linked, used = first_places(names, _written(chapter))
+        if linked is None and used is None:
+            continue
+        assert linked is not None, f"{chapter.stem} uses it: link it once"
+        assert met or used is None or linked < used, f"{chapter.stem}: link its first use"
+        met = True
+    assert met, "no chapter uses it: drop it from the glossary"
+
+
+@pytest.mark.parametrize(
+    ("prose", "places"),
+    [
+        ("a {term}`leak`, a leak", (2, 18)),
+        ("Leaks, then {term}`leaks <leak>`", (12, 0)),
+        ("# A leak\n`leak` sleaks", (None, None)),
+    ],
+)
+def test_the_lint_tells_a_linked_term_from_a_plain_one(prose, places):
+    assert first_places(["leak"], prose) == places
+
+
+BRACES = str.maketrans("", "", "{}")
+PAPERS = ("ward2025sammix", "feng2023cheaplunch", "wu2023medsa", "shi2024msam")
+
+
+def test_every_reference_is_cited_and_the_four_papers_are_among_them():
+    keys = re.findall(r"^@\w+\{(\w+),", (BOOK / "references.bib").read_text("utf-8"), re.MULTILINE)
+    text = "".join(path.read_text(encoding="utf-8") for path in [*SOURCES, *BOOK.glob("*.md")])
+    cited = {key for group in re.findall(r"\{cite\}`([^`]+)`", text) for key in group.split(",")}
+    assert set(PAPERS) <= set(keys)
+    assert set(keys) == {key.strip() for key in cited}
+    assert len(set(keys)) == len(keys)
+
+
+def test_the_citation_file_names_this_book_and_the_four_papers_as_the_bibliography_does():
+    known = yaml.safe_load((BOOK.parent / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "message", "title", "authors", "version", "license"} <= set(known)
+    project = tomllib.loads((BOOK.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert known["version"] == project["version"]
+    assert known["license"] == project["license"]
+    entries = (BOOK / "references.bib").read_text(encoding="utf-8").split("\n@")
+    titles = {
+        re.search(rf"{{{key},.*?title = {{(.*?)}},?\n", entry, re.DOTALL)[1].translate(BRACES)
+        for key in PAPERS
+        for entry in entries
+        if f"{{{key}," in entry
+    }
+    assert {reference["title"] for reference in known["references"]} == titles
+
+
+def test_the_page_for_teachers_lists_every_exercise_by_its_name():
+    page = (BOOK / "teach.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| (\d+\.\d+ .+?) \|.*\| (?:think|change|run) \|$", page, re.MULTILINE)
+    assert listed == exercises()
+
+
+def test_the_front_page_puts_every_chapter_into_a_part():
+    parts = (BOOK / "index.md").read_text(encoding="utf-8").split("## The parts")[1].split("## ")[0]
+    linked = re.findall(r"\[\d+\]\(([\w-]+)\)", parts)
+    labels = [re.search(r"^\((chapter-[\w-]+)\)=", _written(chapter))[1] for chapter in CHAPTERS]
+    assert linked == labels

@@ -13,19 +13,21 @@ import sys
 from pathlib import Path
 
 import yaml
+from fingerprints import fingerprint
+
+from samnb.paths import results_root
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
 def lay_out(notebooks: Path, source: Path) -> None:
     """Copy what the site is made of into `source`, keeping file times for incremental builds."""
+    profile = _profile(notebooks)
     shutil.copytree(
         CHECKOUT / "book",
         source / "book",
         dirs_exist_ok=True,
-        ignore=shutil.ignore_patterns(
-            "*.ipynb", "*.py", "next", "__pycache__", ".ipynb_checkpoints"
-        ),
+        ignore=shutil.ignore_patterns("*.ipynb", "next", "__pycache__", ".ipynb_checkpoints"),
     )
     for stale in source.glob("book/*.ipynb"):
         stale.unlink()
@@ -33,21 +35,51 @@ def lay_out(notebooks: Path, source: Path) -> None:
         shutil.copy2(notebook, source / "book" / notebook.name)
     # Chapters show pieces of the package's source as it is.
     for shown in (*CHECKOUT.glob("samnb/**/*.py"), *CHECKOUT.glob("samnb/**/*.yaml")):
-        copy = source / shown.relative_to(CHECKOUT)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(shown, copy)
+        _copy(shown, source / shown.relative_to(CHECKOUT))
+    # Records that figures and tables lead to.
+    shutil.rmtree(source / "results", ignore_errors=True)
+    records = sorted(results_root().glob(f"runs/{profile}/**/record.json"))
+    for record in records:
+        _copy(record, source / "results" / record.relative_to(results_root()))
+    for file in (CHECKOUT / "results" / "pocket_sam").iterdir():
+        _copy(file, source / "results" / "pocket_sam" / file.name)
     shutil.copy2(CHECKOUT / "_toc.yml", source / "_toc.yml")
-    (source / "_config.yml").write_text(_config(), encoding="utf-8")
+    # With other records, or read in another way, every page is made anew.
+    depends = fingerprint(files=[*records, *sorted(Path(__file__).parent.glob("*.py"))])
+    (source / "_config.yml").write_text(_config(profile, depends), encoding="utf-8")
+    if repository := _repository():
+        for page in source.glob("book/*.md"):
+            text = page.read_text(encoding="utf-8").replace("<this repository>", repository)
+            page.write_text(text, encoding="utf-8")
 
 
-def _config() -> str:
-    """`_config.yml`, with the repository's address where the build knows it."""
+def _copy(file: Path, copy: Path) -> None:
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(file, copy)
+
+
+def _profile(notebooks: Path) -> str:
+    """Whose runs the notebooks show: the pipeline keeps them in _build/PROFILE/chapters."""
+    return notebooks.resolve().parent.name if notebooks.name == "chapters" else "pocket"
+
+
+def _repository() -> str | None:
+    """The repository's address where the build knows it."""
+    if name := os.environ.get("GITHUB_REPOSITORY"):
+        return f"{os.environ.get('GITHUB_SERVER_URL', 'https://github.com')}/{name}"
+    return None
+
+
+def _config(profile: str, depends: str) -> str:
+    """`_config.yml`, with what book_site asks for, and launch buttons if there is a repository."""
     config = yaml.safe_load((CHECKOUT / "_config.yml").read_text(encoding="utf-8"))
-    if repository := os.environ.get("GITHUB_REPOSITORY"):
-        server = os.environ.get("GITHUB_SERVER_URL", "https://github.com")
-        config["repository"] = {"url": f"{server}/{repository}", "branch": "main"}
+    config["sphinx"]["local_extensions"] = {"book_site": str(CHECKOUT / "workflow")}
+    config["sphinx"]["config"] |= {"samnb_profile": profile, "samnb_depends": depends}
+    if repository := _repository():
+        config["repository"] = {"url": repository, "branch": "main"}
         config["html"] |= {"use_repository_button": True, "use_issues_button": True}
         config["launch_buttons"] = {
+            "notebook_interface": "jupyterlab",
             "binderhub_url": "https://mybinder.org",
             "colab_url": "https://colab.research.google.com",
         }

@@ -19,7 +19,7 @@
 #
 # SAM-Mix {cite}`ward2025sammix` is compared with three networks that know no prompts and no foundation
 # model: U-Net {cite}`ronneberger2015unet`, nnU-Net {cite}`isensee2021nnunet` and TransUNet
-# {cite}`chen2024transunet`. In the paper they have the masks of *all* training slices, SAM-Mix has a
+# {cite}`chen2024transunet`. In the paper they have the masks of *all* training {term}`slices <slice>`, SAM-Mix has a
 # hundred at most, and SAM-Mix still wins. That says something about masks and something about methods,
 # and leaves open which is which. So this chapter trains two of them with few masks as well: the same
 # slices, the same seeds, the same test.
@@ -89,7 +89,7 @@ layout("unet", paper)
 #
 # nnU-Net adds nothing to the architecture. Its claim is that a plain U-Net wins if everything around
 # it is right, and that this needs rules, not taste. First it takes a *fingerprint* of the data: shape,
-# spacing, and how bright the target is.
+# {term}`spacing`, and how bright the target is.
 
 # %%
 slices = cohort.cohort_slices(profile, "lits")
@@ -218,7 +218,7 @@ figure = curves.training_curves(
 )
 
 # %% [markdown]
-# The heights of the losses mean little side by side: each recipe sums something else. Dice on the
+# The heights of the losses mean little side by side: each recipe sums something else. {term}`Dice` on the
 # validation patients is the same measure for all. Where its curve still rises at the end, a system was
 # stopped early, and its table row is a row of this budget, not of the system's best.
 #
@@ -364,7 +364,47 @@ print(f"finest {finest / 1e9:.2f} G, deepest {deepest / 1e9:.2f} G")
 # slices it has seen each of them many times already; look at the validation curve of
 # `record.facts["validation"]` before you call the gain real.
 # ```
+
+# %% [markdown]
+# ## Check yourself
 #
+# Answer in a sentence or two, best aloud or on paper, before you open the answer.
+#
+# **1.** Take the skip connections out of a U-Net. What can it still say, and what not?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# Still what is there, and roughly where. But the exact outline was lost in the halvings, and
+# nothing brings it back: masks become round and soft.
+# ```
+#
+# **2.** nnU-Net makes its plan from the labelled slices only, and not from all of them. Why so
+# strict?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# The fingerprint looks under the masks: how bright is the target? Taken from all slices it would
+# use masks that a system with few labels is not supposed to have.
+# ```
+#
+# **3.** With equal masks SAM-Mix is ahead of U-Net. May one credit the way SAM-Mix is built?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# Not alone. It also has the image labels of all slices, and a SAM that has seen many pictures. To
+# credit the build, a U-Net would need the same two gifts: pre-training, and something to learn from
+# image labels.
+# ```
+#
+# **4.** One network's training loss is far below the other's. Which is better?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# Nobody knows from that. Each recipe adds up other terms, at other depths, with other weights. Only
+# the same measure on the same patients can be compared.
+# ```
+
+# %% [markdown]
 # ## What you did
 #
 # You

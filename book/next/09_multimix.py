@@ -18,7 +18,7 @@
 # # MultiMix
 #
 # The nearest relative of SAM-Mix is older than SAM. MultiMix {cite}`haque2021multimix` also learns
-# from image labels of all slices and masks of a few, also classifies and segments, and also lets the
+# from image labels of all {term}`slices <slice>` and masks of a few, also classifies and segments, and also lets the
 # one help the other. Its help is no box but a picture of where the classifier looked, handed straight
 # to the decoder. The authors of SAM-Mix name it as what inspired them, and leave out its proxy labels
 # when they compare. So does this chapter.
@@ -156,7 +156,7 @@ pd.Series(overlap, name="Dice, test slices with liver").round(3)
 #
 # ## The loss, and a term that is zero
 #
-# Image labels teach by cross-entropy, masks by Dice. The published loss adds
+# Image labels teach by cross-entropy, masks by {term}`Dice`. The published loss adds
 #
 # $$ \beta\, D_{KL}\big( \text{softmax}(S_{\text{marked}}) \,\|\, \text{softmax}(S_{\text{unmarked}}) \big), \qquad \beta = 0.01, $$
 #
@@ -240,7 +240,7 @@ cross = segmentation_table(own, cohorts[1], published(2), seeds)
 styled(cross, "Cross-domain: TotalSegmentator-like phantoms")
 
 # %% [markdown]
-# Is the classifier at least right? The area under the ROC curve, on both cohorts:
+# Is the classifier at least right? The area under the ROC curve, on both {term}`cohorts <cohort>`:
 
 # %% tags=["nbval-ignore-output"]
 known = {
@@ -292,7 +292,7 @@ figure = curves.label_efficiency(few, cohorts, panel_height=4.2)
 # :class: dropdown
 # Replace the last line of `saliency` by one that divides by `seen.grad.abs().amax((2, 3), keepdim=True)`
 # and train anew. A channel with values up to one is easier to use, so the decoder leans on it more:
-# good where the classifier looks at the liver, bad where it follows a shortcut.
+# good where the classifier looks at the liver, bad where it follows a {term}`shortcut`.
 # ```
 #
 # ### Exercise 2: zero in another way
@@ -325,7 +325,50 @@ print(f"{term.item():.2f}")
 # time; compare the norms of the gradients of `method.encoder`. Early in training the masks pull
 # harder; once the Dice is small, the image labels do.
 # ```
+
+# %% [markdown]
+# ## Check yourself
 #
+# Answer in a sentence or two, best aloud or on paper, before you open the answer.
+#
+# **1.** A pixel is bright in the saliency map, and its place is dark in the activation map. What
+# does each say?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# Saliency: if this pixel changed, the decision would. Activation: this place adds little to the
+# evidence. An edge may do that: the decision is sensitive to it, but what speaks for liver lies
+# beside it.
+# ```
+#
+# **2.** The bridge is cut off from the gradient. What could happen if it were not, and at what
+# price?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# The masks could then teach the classifier where to look, as in the soft form of SAM-Mix. The price
+# is a derivative of a derivative, since the saliency is a gradient already: more time, more memory,
+# a restless training.
+# ```
+#
+# **3.** Which cheap check would find any term of a loss that does nothing?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# Log each term on its own, and look at the gradient it alone gives to the weights, for one batch,
+# before the training. A term that is constant has none.
+# ```
+#
+# **4.** MultiMix and U-Net differ at equal masks. What control would show how much of it is due to
+# the image labels?
+#
+# ```{admonition} Answer
+# :class: dropdown
+# The same MultiMix, same size and dropout, with the weight of the classification set to zero.
+# Beside U-Net too much differs at once.
+# ```
+
+# %% [markdown]
 # ## What you did
 #
 # You
