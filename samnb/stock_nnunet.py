@@ -209,7 +209,7 @@ def told(folder: Path, progress: bool = False) -> Iterator[None]:
         print(f"What nnU-Net says goes into {log}", file=sys.stderr)
     with (
         _environment(**places, nnUNet_def_n_proc=threads),
-        log.open("a", encoding="utf-8") as file,
+        log.open("a", buffering=1, encoding="utf-8") as file,
         redirect_stdout(file),
     ):
         yield
