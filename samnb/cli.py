@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from samnb import cli_data, cli_run, cli_weights
+from samnb import cli_data, cli_run, cli_stock, cli_weights
 from samnb.cli_options import ProfileOption
 from samnb.errors import SamnbError
 
@@ -32,6 +32,7 @@ app.add_typer(cli_data.app, name="data")
 app.add_typer(cli_weights.app, name="weights")
 app.command()(cli_run.run)
 app.command()(cli_run.runs)
+app.command()(cli_stock.stock_nnunet)
 
 
 @app.callback()
