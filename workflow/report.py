@@ -167,11 +167,11 @@ def _provenance(report: Report, profile: str) -> str:
 
 def _new(report: Report) -> list[str]:
     """Runs that nothing committed speaks of."""
-    known = report.reference or {}
+    known = report.reference
     return [
         run_name(json.loads(text))
         for path, text in sorted(report.made.items())
-        if path.endswith("record.json") and path not in known
+        if known and path.endswith("record.json") and path not in known
     ]
 
 
