@@ -33,8 +33,7 @@ SIGNIFICANT = 0.05
 VERDICTS = ("matched", "within tolerance", "drifted", "missing")
 # Of one machine and one day: shown elsewhere, not judged.
 OF_THE_MACHINE = re.compile(r"^(training_seconds|milliseconds|memory|device)(_deviation)?$")
-COUNTS = {"parameters", "trainable", "multiply_adds", "seeds", "missing", "parameters total"}
-COUNTS |= {"parameters trainable"}
+COUNTS = {"parameters", "trainable", "multiply_adds", "seeds", "missing"}
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 PARTS_OF_ITS_MEAN = re.compile(r"_(deviation|low|high)$")
 
