@@ -3,26 +3,26 @@ SHELL := /bin/bash
 
 PROFILE ?= pocket
 CORES ?= 2
+GPUS ?= 0
+EXECUTOR ?= local
 ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # $(call pipeline,PROFILE,TARGET,options); with the option -n it only shows its plan.
-pipeline = $(BIN)/snakemake --snakefile workflow/Snakefile --cores $(CORES) \
-	--rerun-incomplete --keep-going $(if $(filter -n,$(3)),--quiet rules,--quiet all) $(3) \
-	--config profile=$(1) -- $(2) \
-	|| { echo "Stopped; what happened is in the newest file of .snakemake/log" >&2; exit 1; }
+pipeline = $(BIN)/python workflow/pipeline.py $(2) --profile $(1) --cores $(CORES) \
+	--executor $(EXECUTOR) --gpus $(GPUS) $(3)
 # One thread for each of two parallel jobs beats two threads fighting over the same cores.
 export OMP_NUM_THREADS ?= 1
 # Text is UTF-8, also where the locale says nothing.
 export PYTHONUTF8 ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock data runs rehearse reproduce book render notebooks pretrain test lint format clean clean-data
+.PHONY: help setup lock data runs rehearse reproduce verify book render notebooks pretrain test lint format clean clean-data
 
 help:  ## List what can be made
-	@echo "make TARGET [PROFILE=pocket|smoke|paper|my.yaml] [CORES=2] [ARGS='more for the tool']"
+	@echo "make TARGET [PROFILE=pocket|smoke|paper|my.yaml] [CORES=2] [GPUS=0] [EXECUTOR=local|slurm|...] [ARGS='more for the tool']"
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## *(.*)/\1|\2/' \
 		| awk -F'|' '{ printf "  %-12s %s\n", $$1, $$2 }'
 
@@ -32,9 +32,12 @@ $(READY): requirements.lock pyproject.toml workflow/setup.sh
 	@workflow/setup.sh $(VENV)
 	@touch $@
 
-reproduce: $(READY)  ## Everything from nothing: data, slices, executed chapters, the site
+reproduce: $(READY)  ## Everything from nothing: data, runs, chapters, the site, the report
 	@$(call pipeline,$(PROFILE),everything,$(ARGS))
 	@echo "The book: _build/$(PROFILE)/html/index.html"
+
+verify: $(READY)  ## Make all results anew, apart (ARGS='--only sam_pp': a part), and compare them
+	@$(call pipeline,$(PROFILE),verify,$(ARGS))
 
 data: $(READY)  ## Only the data of the profile: phantoms (or checked real data) and cached slices
 	@$(call pipeline,$(PROFILE),data,$(ARGS))

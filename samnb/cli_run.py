@@ -7,6 +7,7 @@ import typer
 
 from samnb.cli_options import ProfileOption
 from samnb.errors import SamnbError
+from samnb.files import sha256
 from samnb.profiles import Profile, load_profile
 
 SystemArgument = Annotated[
@@ -28,7 +29,10 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="Change a setting; repeat for several."),
 ]
-AllOption = Annotated[bool, typer.Option("--all", help="Every run behind the book's tables.")]
+AllOption = Annotated[
+    bool,
+    typer.Option("--all", help="Every run behind the book's tables; with a system, its own."),
+]
 ForceOption = Annotated[bool, typer.Option("--force", help="Make it anew, even if it is fresh.")]
 EventsOption = Annotated[bool, typer.Option("--events", help="Keep files for TensorBoard.")]
 WorkersOption = Annotated[
@@ -57,34 +61,79 @@ def run(
 
     Example: [cyan]samnb run sam-mix -l 50 -s 1 --set prompting.threshold=0.3[/cyan]
 
+    Several runs at a time: one that fails leaves the others going.
+
+    Example: [cyan]samnb run sam-mix --all[/cyan]
+
     Example: [cyan]samnb run --all --workers 4[/cyan]
     """
-    if every == (system is not None) or (
+    if (system is None and not every) or (
         every and (labels is not None or changes or force or events)
     ):
         raise SamnbError(
-            "Say which system to run, or --all without more.",
+            "Say which system to run; --all goes with a system, a seed or nothing.",
             "for example: samnb run sam-mix --labels 50",
         )
-    from samnb.experiments import label_counts, plan, run_many
     from samnb.experiments import run as make
-    from samnb.records import Run
+    from samnb.experiments import run_each
 
     chosen = load_profile(profile)
     if every:
-        wanted = [each for each in plan(chosen) if seed is None or each.seed == seed]
+        wanted = _planned(chosen, system, seed)
     else:
-        if labels is None and label_counts(chosen, system) == [0]:
-            labels = 0  # image labels are all it asks for
-        seeds = chosen.seeds if seed is None else (seed,)
-        wanted = [Run(chosen, system, labels, each, tuple(changes or ())) for each in seeds]
+        wanted = _asked(chosen, system, labels, seed, changes)
     watched = sys.stderr.isatty()
-    if workers > 1 and len(wanted) > 1 and not force and not events:
-        for record in run_many(wanted, workers, watched):
-            _print_result(record, _tested(chosen))
-        return
-    for each in wanted:
-        _print_result(make(each, watched, force, events), _tested(chosen))
+    if force or events:
+        results = ((each, make(each, watched, force, events)) for each in wanted)
+    else:
+        results = run_each(wanted, workers, watched)
+    failed = []
+    for each, result in results:
+        if not isinstance(result, Exception):
+            _print_result(result, _tested(chosen))
+        elif len(wanted) == 1:
+            raise result
+        else:
+            failed.append(each)
+            print(f"failed: {each}: {result}", file=sys.stderr, flush=True)
+    if failed:
+        raise SamnbError(
+            f"{len(failed)} of {len(wanted)} runs failed; the others are made.",
+            "mend what is said above, then the same command: it makes only what is not there.",
+        )
+
+
+def _asked(
+    chosen: Profile,
+    system: str,
+    labels: int | None,
+    seed: int | None,
+    changes: list[str] | None,
+) -> list:
+    """Runs of one system with one number of labels: of the seed, or of all the profile's."""
+    from samnb.experiments import label_counts
+    from samnb.records import Run
+
+    if labels is None and label_counts(chosen, system) == [0]:
+        labels = 0  # image labels are all it asks for
+    seeds = chosen.seeds if seed is None else (seed,)
+    return [Run(chosen, system, labels, each, tuple(changes or ())) for each in seeds]
+
+
+def _planned(chosen: Profile, system: str | None, seed: int | None) -> list:
+    """Runs behind the book's tables: all, or those of the system or the seed."""
+    from samnb.experiments import plan
+
+    name = system and system.replace("-", "_").lower()
+    found = [
+        each for each in plan(chosen) if name in (None, each.system) and seed in (None, each.seed)
+    ]
+    if not found:
+        raise SamnbError(
+            f"No run of {system or f'seed {seed}'} is behind the book's tables.",
+            "`samnb runs` lists them; without --all, any system can be run.",
+        )
+    return found
 
 
 def _tested(profile: Profile) -> list[str]:
@@ -93,10 +142,14 @@ def _tested(profile: Profile) -> list[str]:
 
 
 def _print_result(record, cohorts: list[str]) -> None:
+    from samnb.records import RECORD
+
     facts = record.facts
     dice = ", ".join(f"{cohort} {facts['summary'][cohort]['dice']:.3f}" for cohort in cohorts)
     changes = "".join(f" {change}" for change in facts["changes"])
-    print(f"{record.name}{changes}, seed {facts['seed']}: Dice {dice}; {record.folder}")
+    exactly = sha256(record.folder / RECORD)[:8]  # another record, another text
+    where = f"{record.folder} (record {exactly})"
+    print(f"{record.name}{changes}, seed {facts['seed']}: Dice {dice}; {where}", flush=True)
 
 
 def runs(profile: ProfileOption = "pocket") -> None:

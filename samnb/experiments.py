@@ -5,6 +5,7 @@ checkpoint and ends bit for bit as if nothing had happened. Two processes never 
 """
 
 import multiprocessing
+import os
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -69,31 +70,79 @@ def load_method(wanted: Run, progress: bool = True) -> nn.Module:
 
 
 def run_many(runs: Sequence[Run], workers: int = 1, progress: bool = True) -> list[Record]:
-    """Records of all these runs, in their order; with several workers, each has one thread.
+    """Records of all these runs, in their order; the first error is raised when all have ended."""
+    made = {each.folder: result for each, result in run_each(runs, workers, progress)}
+    results = [made[each.folder] for each in runs]
+    if failed := [result for result in results if isinstance(result, Exception)]:
+        raise failed[0]
+    return results
 
-    What others build on is made first. One worker stops at the first run that fails; of several,
-    the others go on, and the first error is raised at the end.
+
+def run_each(
+    runs: Sequence[Run], workers: int = 1, progress: bool = True
+) -> Iterator[tuple[Run, Record | Exception]]:
+    """Each run as it ends, with its record or with what stopped it.
+
+    A run that fails leaves the others going, all but those that build on it. What others build on
+    is made first. With several workers, each has one thread, and one of the GPUs if there are any.
     """
-    if workers == 1:
-        return [run(each, progress) for each in runs]
     for each in runs:
         _check(each)
-    before = [first for each in runs if (first := first_run(each)) and first not in runs]
-    distinct = [each for place, each in enumerate(before) if each not in before[:place]]
-    if distinct:
-        run_many(distinct, workers, progress)
+    firsts = {first.folder: first for each in runs if (first := first_run(each))}
+    asked = {each.folder for each in runs}
+    lost = {}
+    for first, result in _as_they_end(list(firsts.values()), workers, progress):
+        if isinstance(result, Exception):
+            lost[first.folder] = result
+        if first.folder in asked:
+            yield first, result
+    ready = []
+    for each in (run for run in runs if run.folder not in firsts):
+        before = first_run(each)
+        if before and before.folder in lost:
+            yield each, SamnbError(f"it builds on {before}, which failed.")
+        else:
+            ready.append(each)
+    yield from _as_they_end(ready, workers, progress)
+
+
+def _as_they_end(
+    runs: Sequence[Run], workers: int, progress: bool
+) -> Iterator[tuple[Run, Record | Exception]]:
+    if workers == 1 or len(runs) < 2:
+        for each in runs:
+            yield each, _run_or_error(each, progress)
+        return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=_start_worker) as pool:
+    shared = (context.Value("i", 0), visible_gpus())
+    with ProcessPoolExecutor(workers, context, _start_worker, shared) as pool:
         waiting = {pool.submit(run, each, False): each for each in runs}
-        bar = tqdm(as_completed(waiting), total=len(runs), desc="runs", disable=not progress)
-        for done in bar:
-            if error := done.exception():
-                bar.write(f"{waiting[done]}: {error}", file=sys.stderr)
-    return [done.result() for done in waiting]
+        for done in tqdm(as_completed(waiting), total=len(runs), desc="runs", disable=not progress):
+            yield waiting[done], done.exception() or done.result()
 
 
-def _start_worker() -> None:
+def _run_or_error(wanted: Run, progress: bool) -> Record | Exception:
+    try:
+        return run(wanted, progress)
+    except Exception as error:
+        return error
+
+
+def visible_gpus() -> list[str]:
+    """The GPUs that this process may use, as `CUDA_VISIBLE_DEVICES` names them."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is None:
+        return [str(number) for number in range(torch.cuda.device_count())]
+    return [name for name in named.split(",") if name]
+
+
+def _start_worker(turn: Any, gpus: list[str]) -> None:
+    """One thread, and the next GPU in turn; turn: a counter that all workers share."""
     torch.set_num_threads(1)
+    if gpus:
+        with turn.get_lock():
+            place, turn.value = turn.value, turn.value + 1
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpus[place % len(gpus)]
     end_with_parent()
 
 
@@ -140,6 +189,11 @@ def label_counts(profile: Profile, system: str) -> list[int | None]:
 
 
 def _check(wanted: Run) -> None:
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise SamnbError(
+            "A run is made by one process, and a launcher has started several.",
+            "without it, `samnb run ... --workers N` gives each of N runs a GPU of its own.",
+        )
     known = label_counts(wanted.chosen, wanted.system)
     if wanted.labels not in known:
         numbers = " or ".join(str(count) for count in known if count is not None)

@@ -15,7 +15,7 @@ from typer.main import get_command
 from samnb import cli, experiments, keys
 from samnb.data.cohort import cohort_slices
 from samnb.errors import SamnbError
-from samnb.experiments import label_counts, load_method, plan, run, run_many, state
+from samnb.experiments import label_counts, load_method, plan, run, run_each, run_many, state
 from samnb.keys import first_run, identify, key, why_stale
 from samnb.models import registry
 from samnb.profiles import load_profile
@@ -226,6 +226,52 @@ def test_several_runs_in_their_order(profile):
     assert names == ["Tiny second-0", "Tiny image"]
 
 
+def _breaks(monkeypatch, system, seed):
+    real = experiments.teaching.teach
+
+    def teach(wanted, *rest):
+        if (wanted.system, wanted.seed) == (system, seed):
+            raise RuntimeError("broken")
+        return real(wanted, *rest)
+
+    monkeypatch.setattr(experiments.teaching, "teach", teach)
+
+
+def test_a_run_that_fails_leaves_the_others_going_but_for_those_that_build_on_it(
+    profile, monkeypatch
+):
+    _breaks(monkeypatch, "tiny_image", 1)
+    names = ("tiny_second", "tiny_image")
+    wanted = [Run(profile, name, 0, seed) for name in names for seed in (1, 2)]
+    results = {str(each): result for each, result in run_each(wanted, progress=False)}
+    assert {name: isinstance(result, Exception) for name, result in results.items()} == {
+        "tiny_second, 0 labels, seed 1": True,
+        "tiny_second, 0 labels, seed 2": False,
+        "tiny_image, 0 labels, seed 1": True,
+        "tiny_image, 0 labels, seed 2": False,
+    }
+    assert "builds on tiny_image, 0 labels, seed 1" in str(results["tiny_second, 0 labels, seed 1"])
+    with pytest.raises(SamnbError, match="it builds on"):
+        run_many(wanted, progress=False)
+
+
+def test_the_command_names_the_runs_that_fail_and_makes_the_others(profile, monkeypatch, capsys):
+    path = str(Path(profile.data.cohorts["home"].folder).with_name("tiny.yaml"))
+    _breaks(monkeypatch, "tiny", 1)
+    command = get_command(cli.app)
+    with pytest.raises(SamnbError, match="2 of 4 runs failed"):
+        command.main(["run", "tiny", "--all", "--profile", path], standalone_mode=False)
+    told = capsys.readouterr()
+    assert [line.split(":")[0] for line in told.out.splitlines()] == [
+        "Tiny-2, seed 2",
+        "Tiny-4, seed 2",
+    ]
+    assert "failed: tiny, 2 labels, seed 1: broken" in told.err
+    assert state(Run(profile, "tiny_image", 0, 1)) == "missing"  # not asked for
+    with pytest.raises(SamnbError, match="No run of tiny-full"):
+        command.main(["run", "tiny-full", "--all", "--profile", path], standalone_mode=False)
+
+
 @pytest.mark.parametrize(
     ("system", "labels", "words"),
     [
@@ -239,6 +285,26 @@ def test_several_runs_in_their_order(profile):
 def test_a_run_that_makes_no_sense_is_refused(profile, system, labels, words):
     with pytest.raises(SamnbError, match=words):
         run(Run(profile, system, labels, 1), progress=False)
+
+
+def test_workers_take_the_gpus_in_turn(monkeypatch):
+    monkeypatch.setattr(experiments, "end_with_parent", lambda: None)
+    monkeypatch.setattr(experiments.torch, "set_num_threads", lambda _: None)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
+    gpus, turn = experiments.visible_gpus(), experiments.multiprocessing.Value("i", 0)
+    seen = []
+    for _ in range(3):
+        experiments._start_worker(turn, gpus)
+        seen.append(os.environ["CUDA_VISIBLE_DEVICES"])
+    assert seen == ["2", "5", "2"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert experiments.visible_gpus() == []
+
+
+def test_a_launcher_of_several_processes_is_sent_away(profile, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(SamnbError, match=r"one process.*--workers"):
+        run(Run(profile, "tiny", 4, 1), progress=False)
 
 
 def test_the_plan_holds_the_experiments_of_the_chapters():
@@ -277,4 +343,4 @@ def test_the_command_makes_and_lists_runs(profile, capsys):
     with pytest.raises(SamnbError, match="which system"):
         samnb("run")
     with pytest.raises(SamnbError, match="which system"):
-        samnb("run", "tiny", "--all")
+        samnb("run", "tiny", "--all", "--labels", "2")

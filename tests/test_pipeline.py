@@ -1,5 +1,6 @@
 """The smoke profile end to end: phantoms, slices, an executed chapter, all through the pipeline."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -22,13 +23,13 @@ COPIED = (
 )
 
 
-def _snakemake(checkout: Path, *arguments: str) -> subprocess.CompletedProcess:
-    program = Path(sys.executable).parent / "snakemake"
+def _pipeline(
+    checkout: Path, *arguments: str, script: str = "pipeline", **variables: str
+) -> subprocess.CompletedProcess:
     environment = {**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
-    environment["SAMNB_DATA"] = str(checkout / "data")
+    environment |= {"SAMNB_DATA": str(checkout / "data")} | variables
     return subprocess.run(
-        [program, "--snakefile", "workflow/Snakefile", "--cores", "2", *arguments,
-         "--config", "profile=smoke"],
+        [sys.executable, f"workflow/{script}.py", *arguments, "--profile", "smoke"],
         cwd=checkout, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
@@ -40,7 +41,7 @@ def checkout(tmp_path_factory):
     for name in COPIED:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
         copy(ROOT / name, folder / name)
-    result = _snakemake(folder, "everything")
+    result = _pipeline(folder, "everything")
     assert result.returncode == 0, result.stdout + result.stderr
     return folder
 
@@ -67,7 +68,7 @@ def test_the_site_has_a_page_for_every_chapter_with_its_figures(checkout):
 
 
 def test_a_second_run_has_nothing_to_do(checkout):
-    result = _snakemake(checkout, "everything", "-n")
+    result = _pipeline(checkout, "everything", "-n")
     assert "Nothing to be done" in result.stdout + result.stderr
 
 
@@ -75,7 +76,58 @@ def test_rewording_renders_again_but_runs_nothing(checkout):
     chapter = next(checkout.glob("book/[0-9]*.py"))
     before = chapter.read_text(encoding="utf-8")
     chapter.write_text(before.replace("## Exercises", "## More exercises"), encoding="utf-8")
-    plan = _snakemake(checkout, "everything", "-n").stdout
+    plan = _pipeline(checkout, "everything", "-n").stdout
     chapter.write_text(before, encoding="utf-8")
     assert "assemble" in plan
     assert "execute" not in plan.replace("executed", "")
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_verify_makes_runs_anew_and_apart_and_compares_them(checkout):
+    before = _contents(checkout / "results")
+    trained = _contents(checkout / "data" / "trained")
+    result = _pipeline(checkout, "verify", "--only", "classifier")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "0 drifted, 0 missing. (1 records made anew, 0 read" in result.stdout
+    assert _contents(checkout / "results") == before
+    assert _contents(checkout / "data" / "trained") == trained
+    assert "# Reproduction report" in (
+        checkout / "_build" / "verify" / "smoke" / "reproduction.md"
+    ).read_text(encoding="utf-8")
+
+
+def test_the_report_ends_with_one_if_a_number_drifted_or_is_missing(checkout):
+    reference = checkout / "results" / "runs" / "smoke" / "classifier"
+    record = next(reference.rglob("record.json"))
+    kept = record.read_text(encoding="utf-8")
+    facts = json.loads(kept)
+    facts["summary"]["lits"]["dice"] += 0.5
+    record.write_text(json.dumps(facts), encoding="utf-8")
+    scratch = str(checkout / "_build" / "verify" / "smoke" / "results")
+    for only, verdict in (("classifier", "1 drifted"), ("sam_pp", "0 matched")):
+        result = _pipeline(checkout, "--only", only, script="report", SAMNB_RESULTS=scratch)
+        assert result.returncode == 1
+        assert verdict in result.stdout
+    record.write_text(kept, encoding="utf-8")
+
+
+def test_a_run_that_fails_leaves_the_others_going_and_names_the_chapters(checkout):
+    runs = checkout / "results" / "runs" / "smoke" / "sam_mix_guided"
+    for labels in (5, 8):
+        shutil.rmtree(runs / f"labels-{labels}" / "seed-1")
+    (runs / "labels-5" / "seed-1").write_text("in the way")
+    result = _pipeline(checkout, "everything")
+    assert result.returncode != 0
+    assert "failed: sam_mix_guided, 5 labels, seed 1" in result.stderr
+    assert (runs / "labels-8" / "seed-1" / "record.json").is_file()
+    hurt = [line for line in result.stderr.splitlines() if "The runs of sam_mix_guided" in line]
+    assert len(hurt) == 1
+    assert "10_results" in hurt[0]
+    assert "06_sam_pp" not in hurt[0]

@@ -1,5 +1,6 @@
 """The pipeline's own parts: what a result depends on, and how a chapter is put together."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -9,13 +10,16 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "workflow"))
 
+import pipeline  # noqa: E402
 from assemble import assemble  # noqa: E402
 from fingerprints import (  # noqa: E402
     chapter_fingerprint,
     code_of,
     fingerprint,
     imported_files,
+    listing,
 )
+from plans import forget_if_changed, hurt, needed  # noqa: E402
 
 CHAPTER = """# %% [markdown]
 # # Title
@@ -77,6 +81,93 @@ def test_fingerprint_tells_settings_and_files_apart(tmp_path):
     assert fingerprint({"side": 256}, files=[file]) != before
     file.write_text("2")
     assert fingerprint({"side": 128}, files=[file]) != before
+
+
+def test_a_comment_in_a_module_is_not_code_and_data_beside_it_counts(tmp_path):
+    module, table = tmp_path / "reader.py", tmp_path / "table.yaml"
+    module.write_text("READ = 'table.yaml'\n")
+    table.write_text("a: 1")
+    (tmp_path / "other.yaml").write_text("a: 1")
+    before = fingerprint(files=[module])
+    module.write_text("READ = 'table.yaml'  # where it lies\n")
+    (tmp_path / "other.yaml").write_text("a: 2")
+    assert fingerprint(files=[module]) == before
+    table.write_text("a: 2")
+    assert fingerprint(files=[module]) != before
+
+
+def test_real_data_are_known_by_their_files(tmp_path):
+    (tmp_path / "patient").mkdir()
+    (tmp_path / "patient" / "scan.nii").write_text("123")
+    assert listing(tmp_path) == [("patient/scan.nii", 3)]
+
+
+SYSTEMS = {
+    "first": {"after": [], "records": []},
+    "second": {"after": ["first"], "records": []},
+    "third": {"after": [], "records": []},
+}
+
+
+@pytest.mark.parametrize(
+    ("code", "systems"),
+    [
+        ("from samnb.experiments import run\nname = 'second'", ["first", "second"]),
+        ("from samnb import experiments, records", ["first", "second", "third"]),
+        ("from samnb.experiments import load_method\nname = 'third'", list(SYSTEMS)),
+        ("from samnb.data import cohort\nname = 'third'", []),
+    ],
+)
+def test_a_chapter_waits_for_the_systems_it_names_or_for_all_it_shows(tmp_path, code, systems):
+    path = tmp_path / "07_example.py"
+    path.write_text(code)
+    assert needed(path, SYSTEMS) == systems
+
+
+def test_a_system_without_its_runs_is_named_with_the_chapters_it_hurts(tmp_path):
+    (tmp_path / "runs").mkdir()
+    for name in ("first", "third"):
+        (tmp_path / "runs" / f"{name}.txt").touch()
+    needs = {"05_a": ["first"], "06_b": ["first", "second"], "10_c": list(SYSTEMS)}
+    assert hurt(tmp_path, needs, SYSTEMS) == [
+        "The runs of second are not all there; waiting for them: 06_b, 10_c."
+    ]
+
+
+def test_a_mark_is_forgotten_when_a_record_behind_it_is_newer_or_gone(tmp_path):
+    mark, record = tmp_path / "mark", tmp_path / "record.json"
+    record.touch()
+    mark.touch()
+    os.utime(record, (1, 1))
+    forget_if_changed(mark, [str(record)])
+    assert mark.is_file()
+    os.utime(mark, (0, 0))
+    forget_if_changed(mark, [str(record)])
+    assert not mark.is_file()
+    mark.touch()
+    record.unlink()
+    forget_if_changed(mark, [str(record)])
+    assert not mark.is_file()
+
+
+def test_one_variable_names_the_executor(monkeypatch):
+    asked = []
+
+    class Process:
+        def __init__(self, command, cwd):
+            asked.extend(command)
+
+        def wait(self):
+            return 0
+
+    monkeypatch.setattr(pipeline.subprocess, "Popen", Process)
+    monkeypatch.setattr(sys, "argv", ["pipeline.py", "runs", "--executor", "slurm", "--cores", "8",
+                                      "--gpus", "2", "-n", "--retries", "3"])  # fmt: skip
+    assert pipeline.main() == 0
+    told = " ".join(map(str, asked))
+    assert "--executor slurm --jobs 8" in told
+    assert "--resources gpu=2" in told
+    assert "-n --retries 3 --config profile=pocket gpus=2 -- runs" in told
 
 
 def test_assembled_notebook_takes_outputs_by_place_and_forgets_the_run():

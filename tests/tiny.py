@@ -28,6 +28,7 @@ data:
 seeds: [1, 2]
 learning:
   sam: {{epochs: 3, steps_per_epoch: 4, batch: 4, marked: 3, validations: 2, precision: float32}}
+plan: {{systems: [tiny_image, tiny]}}
 """
 
 

@@ -1,7 +1,7 @@
 """What a result depends on, as one short hash: code, settings, environment.
 
-Snakemake compares these hashes instead of file times, so a checkout, a touched file or a reworded
-paragraph runs nothing again, and a changed line in an imported module does.
+Snakemake compares these hashes instead of file times, so a checkout, a touched file, a comment or a
+reworded paragraph runs nothing again, and a changed line in an imported module does.
 """
 
 import hashlib
@@ -9,8 +9,10 @@ from pathlib import Path
 
 import jupytext
 
-from samnb.code import imported_files
+from samnb.code import code_hash, imported_files
 from samnb.paths import CHECKOUT
+
+DATA = {".csv", ".json", ".safetensors", ".yaml"}
 
 
 def code_of(chapter: Path | str) -> str:
@@ -20,13 +22,35 @@ def code_of(chapter: Path | str) -> str:
 
 
 def fingerprint(*parts: object, files: list[Path] = ()) -> str:
-    """Short hash of values (by their text) and of files (by their content)."""
+    """Short hash of values (by their text) and of files: modules by their code, others as they are.
+
+    With a module counts the data it names and that lies beside it: weights, tables of a paper.
+    """
     digest = hashlib.sha256()
     for part in parts:
         digest.update(repr(part).encode() + b"\0")
-    for file in files:
-        digest.update(Path(file).read_bytes() + b"\0")
+    for file in map(Path, files):
+        if file.suffix == ".py":
+            digest.update(code_hash(file).encode() + b"\0")
+        for whole in _beside(file) if file.suffix == ".py" else [file]:
+            digest.update(whole.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
+
+
+def _beside(module: Path) -> list[Path]:
+    """Files of data in a module's folder that its text names."""
+    text = module.read_text(encoding="utf-8")
+    near = (path for path in sorted(module.parent.iterdir()) if path.suffix in DATA)
+    return [path for path in near if path.name in text]
+
+
+def listing(folder: Path) -> list[tuple[str, int]]:
+    """Names and sizes of all files below a folder: what real data are known by, without reading."""
+    return sorted(
+        (path.relative_to(folder).as_posix(), path.stat().st_size)
+        for path in folder.rglob("*")
+        if path.is_file()
+    )
 
 
 def chapter_fingerprint(chapter: Path | str, *settings: object) -> str:

@@ -31,8 +31,9 @@ def lay_out(notebooks: Path, source: Path) -> None:
     )
     for stale in source.glob("book/*.ipynb"):
         stale.unlink()
-    for notebook in notebooks.glob("[0-9]*.ipynb"):
-        shutil.copy2(notebook, source / "book" / notebook.name)
+    # Beside the notebooks of a build lie the pages it made: the report and the status.
+    for page in (*notebooks.glob("[0-9]*.ipynb"), *notebooks.glob("*.md")):
+        shutil.copy2(page, source / "book" / page.name)
     # Chapters show pieces of the package's source as it is.
     for shown in (*CHECKOUT.glob("samnb/**/*.py"), *CHECKOUT.glob("samnb/**/*.yaml")):
         _copy(shown, source / shown.relative_to(CHECKOUT))
