@@ -45,12 +45,9 @@ def stock_nnunet(
     Example: [cyan]samnb run nnunet --labels 50 && samnb stock-nnunet --labels 50[/cyan]
     """
     from samnb.records import Run
-    from samnb.stock_nnunet import compare, own_length, results_folder
+    from samnb.stock_nnunet import compare, results_folder
 
     run = Run(load_profile(profile), "nnunet", labels, seed)
-    if epochs is None or iterations is None:
-        own = own_length(run)
-        epochs, iterations = epochs or own[0], iterations or own[1]
     table = compare(run, epochs, iterations, worker_count(workers), sys.stderr.isatty())
     print(table.to_string(index=False, float_format="{:.3f}".format))
     if not (table["system"] == "nnU-Net, ours").any():

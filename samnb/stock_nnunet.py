@@ -61,14 +61,21 @@ REPEATABLE = {"nnUNet_n_proc_DA": "0", "nnUNet_compile": "f"}
 
 
 def compare(
-    run: Run, epochs: int, iterations: int, workers: int = 1, progress: bool = True
+    run: Run,
+    epochs: int | None = None,
+    iterations: int | None = None,
+    workers: int = 1,
+    progress: bool = True,
 ) -> pd.DataFrame:
     """Teach and test the stock nnU-Net as `run`, one of ours, says; the table of the two.
 
-    run: its profile, labels and seed. epochs of so many iterations: how long the stock one learns.
-    workers: processes that prepare the slices.
+    run: its profile, labels and seed. epochs of so many iterations: how long the stock one learns;
+    None: as ours. workers: processes that prepare the slices.
     """
     _check(run)
+    if epochs is None or iterations is None:
+        own = own_length(run)
+        epochs, iterations = epochs or own[0], iterations or own[1]
     seen, folder = material(run), stock_folder(run)
     shutil.rmtree(folder, ignore_errors=True)
     write_dataset(run, seen, folder)

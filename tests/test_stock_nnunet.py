@@ -93,7 +93,7 @@ def test_it_learns_as_long_as_ours_unless_told(run, steps, wanted):
 def test_without_the_package_it_says_how_to_get_it(run, monkeypatch):
     monkeypatch.setattr(stock_nnunet, "find_spec", lambda name: None)
     with pytest.raises(SamnbError, match=r"not installed.*pip install 'samnb\[nnunet\]'"):
-        stock_nnunet.compare(run, 1, 1)
+        stock_nnunet.compare(run)
 
 
 def test_what_cannot_be_taught_is_refused_before_anything_is_written(run, monkeypatch):
