@@ -2,7 +2,7 @@
 
 The pages are laid out in OUTPUT/source as in the checkout, with the notebooks of FOLDER in place of
 the committed ones, so that a site of any profile can be built and the checkout stays as it is.
-Every warning of Sphinx is an error.
+Every warning of Sphinx is an error. The site loads nothing from elsewhere: see parts.py.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import yaml
+from parts import MATHJAX, figure, scripts
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -37,12 +38,19 @@ def lay_out(notebooks: Path, source: Path) -> None:
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(shown, copy)
     shutil.copy2(CHECKOUT / "_toc.yml", source / "_toc.yml")
-    (source / "_config.yml").write_text(_config(), encoding="utf-8")
+    static = source / "book" / "_static"
+    shutil.copytree(figure(), static / "try_it", dirs_exist_ok=True)
+    if fetched := scripts():
+        shutil.copytree(fetched, static / "npm", dirs_exist_ok=True)
+    config = _config(own_mathjax=bool(fetched))
+    (source / "_config.yml").write_text(config, encoding="utf-8")
 
 
-def _config() -> str:
-    """`_config.yml`, with the repository's address where the build knows it."""
+def _config(own_mathjax: bool) -> str:
+    """`_config.yml`, with what only the build knows: repository, scripts that the site serves."""
     config = yaml.safe_load((CHECKOUT / "_config.yml").read_text(encoding="utf-8"))
+    if own_mathjax:
+        config["sphinx"]["config"]["mathjax_path"] = MATHJAX
     if repository := os.environ.get("GITHUB_REPOSITORY"):
         server = os.environ.get("GITHUB_SERVER_URL", "https://github.com")
         config["repository"] = {"url": f"{server}/{repository}", "branch": "main"}
