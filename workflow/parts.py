@@ -8,12 +8,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from filelock import FileLock
 from fingerprints import CHECKOUT, fingerprint, imported_files
 
-from samnb.browser.assets import PROFILE, write_assets
+from samnb.browser.assets import shown_profile, write_assets
 from samnb.models.weights import POCKET
 from samnb.profiles import load_profile
 
@@ -27,17 +28,18 @@ OTHER_MATHJAX = shutil.ignore_patterns(
 )
 
 
-def figure() -> Path:
-    """Folder with what the page "Try it here" loads; made where it is not there."""
+def figure(chosen: str) -> Path:
+    """Folder with what the page "Try it here" loads on a site of this profile."""
+    profile = shown_profile(load_profile(chosen))
     depends = fingerprint(
-        load_profile(PROFILE),
+        profile,
         files=[
             *imported_files("samnb/browser/assets.py"),
             POCKET,
             CHECKOUT / "requirements.lock",
         ],
     )
-    return _kept(f"try_it-{depends}", write_assets)
+    return _kept(f"try_it-{depends}", partial(write_assets, profile=profile))
 
 
 def scripts() -> Path | None:

@@ -1,4 +1,6 @@
-"""Build the site: render.py --notebooks FOLDER --output FOLDER, html in OUTPUT/html.
+"""Build the site: render.py --notebooks FOLDER --output FOLDER [--profile NAME].
+
+The html is in OUTPUT/html.
 
 The pages are laid out in OUTPUT/source as in the checkout, with the notebooks of FOLDER in place of
 the committed ones, so that a site of any profile can be built and the checkout stays as it is.
@@ -18,7 +20,7 @@ from parts import MATHJAX, figure, scripts
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
-def lay_out(notebooks: Path, source: Path) -> None:
+def lay_out(notebooks: Path, source: Path, profile: str) -> None:
     """Copy what the site is made of into `source`, keeping file times for incremental builds."""
     shutil.copytree(
         CHECKOUT / "book",
@@ -39,7 +41,7 @@ def lay_out(notebooks: Path, source: Path) -> None:
         shutil.copy2(shown, copy)
     shutil.copy2(CHECKOUT / "_toc.yml", source / "_toc.yml")
     static = source / "book" / "_static"
-    shutil.copytree(figure(), static / "try_it", dirs_exist_ok=True)
+    shutil.copytree(figure(profile), static / "try_it", dirs_exist_ok=True)
     if fetched := scripts():
         shutil.copytree(fetched, static / "npm", dirs_exist_ok=True)
     config = _config(own_mathjax=bool(fetched))
@@ -62,9 +64,9 @@ def _config(own_mathjax: bool) -> str:
     return yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
 
 
-def render(notebooks: Path, output: Path) -> int:
+def render(notebooks: Path, output: Path, profile: str = "pocket") -> int:
     """Build the site into `output`/html; returns the exit code of Jupyter Book."""
-    lay_out(notebooks, output / "source")
+    lay_out(notebooks, output / "source", profile)
     program = Path(sys.executable).parent / "jupyter-book"
     command = [program, "build", output / "source", "--path-output", output]
     result = subprocess.run(
@@ -83,8 +85,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--notebooks", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--profile", default="pocket")
     arguments = parser.parse_args()
-    return render(arguments.notebooks, arguments.output)
+    return render(arguments.notebooks, arguments.output, arguments.profile)
 
 
 if __name__ == "__main__":

@@ -30,16 +30,25 @@ from samnb.profiles import Profile, load_profile
 from samnb.prompts import box_of
 from samnb.reports import style
 
-PROFILE, COHORT = "pocket", "lits"  # phantoms only: no patient's picture goes on a site
+COHORT = "lits"
 SLICES = 4
 
 
-def write_assets(folder: Path) -> Path:
+def shown_profile(profile: Profile) -> Profile:
+    """`profile` if it has phantoms and the pocket SAM, else the profile pocket.
+
+    No patient's picture goes on a site, and no reader waits for the weights of a large SAM.
+    """
+    settings = profile.data.cohorts.get(COHORT)
+    fits = settings is not None and settings.phantom is not None and profile.sam.size == "pocket"
+    return profile if fits else load_profile("pocket")
+
+
+def write_assets(folder: Path, profile: Profile) -> None:
     """Write all files into `folder`; slices are made if they are not there, an adapter is taught.
 
     The adapter is that of the chapter on LoRA with the fewest labelled slices.
     """
-    profile = load_profile(PROFILE)
     slices = cohort.cohort_slices(profile, COHORT)
     images, masks = _load(slices, chosen_rows(profile, slices))
     labels = min(profile.data.labelled)
@@ -69,7 +78,6 @@ def write_assets(folder: Path) -> Path:
     )
     answers = [_answer(frozen, some[:1], boxes[:1]) for some in embeddings]
     draw_answers(folder / "picture.png", images[0, 0], masks[0], boxes[0], answers)
-    return folder
 
 
 def chosen_rows(profile: Profile, slices: SliceSet) -> list[int]:

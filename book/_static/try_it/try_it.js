@@ -330,7 +330,7 @@ function layOut() {
   about.slices.forEach(({ picture: file }, number) => {
     find("slices").insertAdjacentHTML("beforeend",
       `<label><input type="radio" name="try-it-slice" value="${number}"${number ? "" : " checked"}>
-       <img src="${new URL(file, HERE)}" width="48" height="48" alt="Slice ${number + 1}"></label>`);
+       <img src="${new URL(file, HERE)}" width="44" height="44" alt="Slice ${number + 1}"></label>`);
   });
   ANSWERS.forEach((_, place) => {
     find("answers").insertAdjacentHTML("beforeend",
