@@ -53,7 +53,7 @@ def scripts() -> Path | None:
     except (OSError, subprocess.SubprocessError) as error:
         said = getattr(error, "stderr", None) or str(error)
         print(
-            f"notice: no scripts from npm ({said.strip().splitlines()[-1]}). The site shows a "
+            f"notice: no scripts from npm ({said.strip().splitlines()[0]}). The site shows a "
             "picture in place of the figure to try, and takes MathJax from the web.",
             file=sys.stderr,
         )
@@ -94,4 +94,5 @@ def _fetch_scripts(folder: Path) -> None:
             shutil.copy2(modules / "onnxruntime-web" / "dist" / name, runtime / name)
         es5 = modules / "mathjax" / "es5"
         shutil.copytree(es5, folder / "mathjax", ignore=OTHER_MATHJAX)
-        shutil.copy2(es5 / Path(MATHJAX).name, folder / "mathjax")
+        for name in (es5 / Path(MATHJAX).name, es5.parent / "LICENSE"):
+            shutil.copy2(name, folder / "mathjax")

@@ -357,7 +357,9 @@ function fail(error) {
 async function begin() {
   find("loading").textContent = "Loading SAM, about as much as a few photographs …";
   about = await (await load("try_it.json")).json();
-  ort = await import(`${RUNTIME}ort.wasm.min.mjs`);
+  ort = await import(`${RUNTIME}ort.wasm.min.mjs`).catch(() => {
+    throw new Error("this site was built without npm or without a network");
+  });
   ort.env.wasm.wasmPaths = RUNTIME;
   ort.env.wasm.numThreads = 1; // more would need headers that plain web servers do not send
   ort.env.logLevel = "error";
