@@ -211,7 +211,7 @@ const within = (value, low = 0, high = about.side) => Math.min(Math.max(value, l
 
 function ask(next) {
   prompt = next;
-  update();
+  return update();
 }
 
 function placeOf(event) {
@@ -315,7 +315,7 @@ async function choose(number) {
   await next.decode();
   image = next;
   picked = null;
-  ask({ box: slice.box });
+  return ask({ box: slice.box });
 }
 
 // Lengths of runs, background first -> mask.
@@ -370,6 +370,7 @@ async function begin() {
   document.querySelector(".try-it-still").hidden = true;
   document.getElementById("try-it").hidden = false;
   await choose(0);
+  await update(); // the first decoding is slow, since the runtime is still cold; show the usual time
 }
 
 begin().catch(fail);
