@@ -78,6 +78,9 @@ def render(notebooks: Path, output: Path, profile: str = "pocket") -> int:
         return result.returncode
     shutil.rmtree(output / "html", ignore_errors=True)
     shutil.copytree(output / "_build" / "html", output / "html")
+    # Sphinx copies these only when a page has changed too.
+    static = output / "source" / "book" / "_static"
+    shutil.copytree(static, output / "html" / "_static", dirs_exist_ok=True)
     return 0
 
 
