@@ -1,8 +1,10 @@
-"""Build the site: render.py --notebooks FOLDER --output FOLDER, html in OUTPUT/html.
+"""Build the site: render.py --notebooks FOLDER --output FOLDER [--profile NAME].
+
+The html is in OUTPUT/html.
 
 The pages are laid out in OUTPUT/source as in the checkout, with the notebooks of FOLDER in place of
 the committed ones, so that a site of any profile can be built and the checkout stays as it is.
-Every warning of Sphinx is an error.
+Every warning of Sphinx is an error. The site loads nothing from elsewhere: see parts.py.
 """
 
 import argparse
@@ -14,15 +16,32 @@ from pathlib import Path
 
 import yaml
 from fingerprints import fingerprint
+from parts import MATHJAX, figure, scripts
 
 from samnb.paths import results_root
+from samnb.profiles import load_profile
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
-def lay_out(notebooks: Path, source: Path) -> None:
+def lay_out(notebooks: Path, source: Path, profile: str) -> None:
     """Copy what the site is made of into `source`, keeping file times for incremental builds."""
-    profile = _profile(notebooks)
+    named = load_profile(profile).name
+    _copy_pages(notebooks, source)
+    records = _copy_shown(source, named)
+    static = source / "book" / "_static"
+    shutil.copytree(figure(profile), static / "try_it", dirs_exist_ok=True)
+    if fetched := scripts():
+        shutil.copytree(fetched, static / "npm", dirs_exist_ok=True)
+    # With other records, or read in another way, every page is made anew.
+    depends = fingerprint(files=[*records, *sorted(Path(__file__).parent.glob("*.py"))])
+    config = _config(named, depends, own_mathjax=bool(fetched))
+    (source / "_config.yml").write_text(config, encoding="utf-8")
+    shutil.copy2(CHECKOUT / "_toc.yml", source / "_toc.yml")
+
+
+def _copy_pages(notebooks: Path, source: Path) -> None:
+    """The book, and what a build has made of it: notebooks, the report, the status."""
     shutil.copytree(
         CHECKOUT / "book",
         source / "book",
@@ -31,37 +50,30 @@ def lay_out(notebooks: Path, source: Path) -> None:
     )
     for stale in source.glob("book/*.ipynb"):
         stale.unlink()
-    # Beside the notebooks of a build lie the pages it made: the report and the status.
     for page in (*notebooks.glob("[0-9]*.ipynb"), *notebooks.glob("*.md")):
         shutil.copy2(page, source / "book" / page.name)
-    # Chapters show pieces of the package's source as it is.
-    for shown in (*CHECKOUT.glob("samnb/**/*.py"), *CHECKOUT.glob("samnb/**/*.yaml")):
-        _copy(shown, source / shown.relative_to(CHECKOUT))
-    # Records that figures and tables lead to.
-    shutil.rmtree(source / "results", ignore_errors=True)
-    records = sorted(results_root().glob(f"runs/{profile}/**/record.json"))
-    for record in records:
-        _copy(record, source / "results" / record.relative_to(results_root()))
-    for file in (CHECKOUT / "results" / "pocket_sam").iterdir():
-        _copy(file, source / "results" / "pocket_sam" / file.name)
-    shutil.copy2(CHECKOUT / "_toc.yml", source / "_toc.yml")
-    # With other records, or read in another way, every page is made anew.
-    depends = fingerprint(files=[*records, *sorted(Path(__file__).parent.glob("*.py"))])
-    (source / "_config.yml").write_text(_config(profile, depends), encoding="utf-8")
     if repository := _repository():
         for page in source.glob("book/*.md"):
             text = page.read_text(encoding="utf-8").replace("<this repository>", repository)
             page.write_text(text, encoding="utf-8")
 
 
+def _copy_shown(source: Path, profile: str) -> list[Path]:
+    """What pages show or lead to: sources of the package, and records; the profile's records."""
+    for shown in (*CHECKOUT.glob("samnb/**/*.py"), *CHECKOUT.glob("samnb/**/*.yaml")):
+        _copy(shown, source / shown.relative_to(CHECKOUT))
+    shutil.rmtree(source / "results", ignore_errors=True)
+    records = sorted(results_root().glob(f"runs/{profile}/**/record.json"))
+    for record in records:
+        _copy(record, source / "results" / record.relative_to(results_root()))
+    for file in (CHECKOUT / "results" / "pocket_sam").iterdir():
+        _copy(file, source / "results" / "pocket_sam" / file.name)
+    return records
+
+
 def _copy(file: Path, copy: Path) -> None:
     copy.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy2(file, copy)
-
-
-def _profile(notebooks: Path) -> str:
-    """Whose runs the notebooks show: the pipeline keeps them in _build/PROFILE/chapters."""
-    return notebooks.resolve().parent.name if notebooks.name == "chapters" else "pocket"
 
 
 def _repository() -> str | None:
@@ -71,11 +83,14 @@ def _repository() -> str | None:
     return None
 
 
-def _config(profile: str, depends: str) -> str:
-    """`_config.yml`, with what book_site asks for, and launch buttons if there is a repository."""
+def _config(profile: str, depends: str, own_mathjax: bool) -> str:
+    """`_config.yml`, with what only the build knows: what book_site asks for, the repository and
+    its launch buttons, scripts that the site serves itself."""
     config = yaml.safe_load((CHECKOUT / "_config.yml").read_text(encoding="utf-8"))
     config["sphinx"]["local_extensions"] = {"book_site": str(CHECKOUT / "workflow")}
     config["sphinx"]["config"] |= {"samnb_profile": profile, "samnb_depends": depends}
+    if own_mathjax:
+        config["sphinx"]["config"]["mathjax_path"] = MATHJAX
     if repository := _repository():
         config["repository"] = {"url": repository, "branch": "main"}
         config["html"] |= {"use_repository_button": True, "use_issues_button": True}
@@ -87,9 +102,9 @@ def _config(profile: str, depends: str) -> str:
     return yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
 
 
-def render(notebooks: Path, output: Path) -> int:
+def render(notebooks: Path, output: Path, profile: str = "pocket") -> int:
     """Build the site into `output`/html; returns the exit code of Jupyter Book."""
-    lay_out(notebooks, output / "source")
+    lay_out(notebooks, output / "source", profile)
     program = Path(sys.executable).parent / "jupyter-book"
     command = [program, "build", output / "source", "--path-output", output]
     result = subprocess.run(
@@ -101,6 +116,9 @@ def render(notebooks: Path, output: Path) -> int:
         return result.returncode
     shutil.rmtree(output / "html", ignore_errors=True)
     shutil.copytree(output / "_build" / "html", output / "html")
+    # Sphinx copies these only when a page has changed too.
+    static = output / "source" / "book" / "_static"
+    shutil.copytree(static, output / "html" / "_static", dirs_exist_ok=True)
     return 0
 
 
@@ -108,8 +126,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--notebooks", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--profile", default="pocket")
     arguments = parser.parse_args()
-    return render(arguments.notebooks, arguments.output)
+    return render(arguments.notebooks, arguments.output, arguments.profile)
 
 
 if __name__ == "__main__":
