@@ -7,7 +7,7 @@ from typing import Any
 
 from fingerprints import fingerprint, imported_files
 
-from samnb.files import read_json, write_json
+from samnb.files import read_json, sha256, write_json
 from samnb.paths import CHECKOUT, results_root
 from samnb.profiles import Profile
 
@@ -72,16 +72,18 @@ def _calls_run(code: ast.Module) -> bool:
 
 
 def forget_if_changed(mark: Path | str, records: list[str]) -> None:
-    """Take away the mark of finished runs if a record behind it is gone or newer.
+    """Take away the mark of finished runs unless it names every record as it lies there now.
 
     Records change without the pipeline too: by `samnb run`, by a pull, by hand.
     """
     mark = Path(mark)
     if not mark.is_file():
         return
-    made = mark.stat().st_mtime
-    if any(not Path(each).is_file() or Path(each).stat().st_mtime > made for each in records):
-        mark.unlink()
+    known = mark.read_text(encoding="utf-8")
+    for record in map(Path, records):
+        if not record.is_file() or f"(record {sha256(record)[:8]})" not in known:
+            mark.unlink()
+            return
 
 
 def hurt(build: Path | str, needs: dict[str, list[str]], systems: dict[str, Any]) -> list[str]:

@@ -11,9 +11,10 @@ tables. Seconds and memory belong to a machine and are not judged. A number is
 On the same kind of processor, with the locked versions, everything matches. On another one sums are
 rounded otherwise; a training multiplies that, step by step, into another course of the same kind,
 as another seed does. So the deviation between seeds is the measure: a mean may differ by
-`SEEDS_APART` of it. Where the reference has no deviation of its own, such as for a single seed, the
-usual one of that metric is taken; for a number that is no metric, `SHARE` of itself or `LEAST`.
-A p-value stays within if it stays on its side of `SIGNIFICANT`. Counts must match.
+`SEEDS_APART` of it. That is argued, not yet measured on a second kind of processor. Where the
+reference has no deviation of its own, such as for a single seed, the usual one of that metric is
+taken; for a number that is no metric, `SHARE` of itself or `LEAST`. A p-value stays within if it
+stays on its side of `SIGNIFICANT`. Counts must match.
 """
 
 import csv
