@@ -19,7 +19,7 @@ export OMP_NUM_THREADS ?= 1
 export PYTHONUTF8 ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock data runs rehearse reproduce verify book render notebooks pretrain test lint format clean clean-data
+.PHONY: help setup lock data runs reality rehearse reproduce verify book render notebooks pretrain test lint format clean clean-data
 
 help:  ## List what can be made
 	@echo "make TARGET [PROFILE=pocket|smoke|paper|my.yaml] [CORES=2] [GPUS=0] [EXECUTOR=local|slurm|...] [ARGS='more for the tool']"
@@ -44,6 +44,11 @@ data: $(READY)  ## Only the data of the profile: phantoms (or checked real data)
 
 runs: $(READY)  ## Train and test every system of the book whose record is missing or stale
 	@$(call pipeline,$(PROFILE),runs,$(ARGS))
+
+reality: $(READY)  ## Every run and number on the small real sets (data/README.md), over an hour
+	@set -e; for name in brain ct mr_liver mr_kidneys mr_spleen; do \
+		$(BIN)/samnb run --all --profile real_$$name --workers $(CORES); done
+	@$(BIN)/python bench/reality.py
 
 rehearse: $(READY)  ## SAM-Mix at the paper's sizes on phantoms: a few steps, random weights
 	@$(BIN)/samnb run sam-mix --labels 2 --profile rehearse $(ARGS)

@@ -52,7 +52,7 @@ from samnb.reports.paper import published, table_of
 # %%
 from samnb.reports.printing import styled
 from samnb.reports.significance import significance_map
-from samnb.reports.systems import in_order
+from samnb.reports.systems import in_order, shown_name, with_variants
 from samnb.reports.tables import (
     cost_table,
     difference_matrix,
@@ -68,8 +68,8 @@ profile = load_profile(PROFILE)
 cohorts = list(profile.data.splits)
 middle = sorted(profile.data.labelled)[len(profile.data.labelled) // 2]
 made = records.all_records(profile)
-cases = records.load_cases(profile)
-scans = records.load_cases(profile, "scans")
+cases = with_variants(records.load_cases(profile))
+scans = with_variants(records.load_cases(profile, "scans"))
 tables, figures = {}, {}
 
 # %% [markdown]
@@ -82,9 +82,9 @@ tables, figures = {}, {}
 # %% tags=["nbval-ignore-output"]
 facts = pd.DataFrame(
     [
-        {"System": record.name, **record.facts}
+        {"System": name, **record.facts}
         for record in made
-        if not record.facts["changes"]
+        if (name := shown_name(record.facts))
     ]
 )
 origin = facts.groupby("System")[["seed", "commit", "device"]].agg(

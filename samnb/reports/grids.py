@@ -91,7 +91,7 @@ def _window(*masks: np.ndarray, margin: float = 0.12) -> tuple[slice, slice]:
 def _heading(axes: Axes, name: str, columns: int, room: bool) -> None:
     """The system's name; `room` leaves a line for the row's title between it and the picture."""
     if columns >= 5:
-        name = name.replace("SAM-Mix ", "SAM-Mix\n")
+        name = "\n".join(name.split())  # narrow columns: a word to a line
     size = 10 if columns < 5 else 8 if columns < 8 else 7
     pad = 16 if room and name else 6
     axes.set_title(name or " ", fontsize=size, pad=pad)

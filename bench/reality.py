@@ -1,0 +1,147 @@
+"""Numbers on the real sets that need their pixels: `python bench/reality.py`, after the runs.
+
+Records hold what systems reach on the model's grid, from the image alone. This adds the three
+tables that take more: boxes of the truth (brain and CT), and volumes on the scans' own grid (MR).
+Writes results/tables/real/*.csv: numbers only, no pixel.
+"""
+
+import argparse
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from samnb import paths
+from samnb.adaptation import teach_with_boxes
+from samnb.data import cohort
+from samnb.data.geometry import restore_mask
+from samnb.data.readers import open_scan
+from samnb.data.slices import SliceSet
+from samnb.errors import SamnbError
+from samnb.evaluation import segment
+from samnb.experiments import load_method, plan
+from samnb.files import atomic_path
+from samnb.metrics import dice, measure
+from samnb.models.box_prompted import segment_in_boxes
+from samnb.models.lora import add_lora
+from samnb.models.registry import find_system
+from samnb.models.weights import load_sam
+from samnb.profiles import Profile, load_profile
+from samnb.prompts import box_of, boxes_with_iou
+from samnb.records import Run
+
+QUALITIES = (1.0, 0.75, 0.5)  # IoU of the box with the tight one
+SMALLEST = 20  # pixels of a mask, for a box to mean anything
+ORGANS = ("liver", "kidneys", "spleen")
+CEILINGS = ("sam_pp", "sam_mix", "sam_mix_guided")  # their SAM needs a box and nothing else
+TOLERANCE = 2.0  # mm, of the surface Dice
+
+
+def with_target(slices: SliceSet, patients: list[str]) -> np.ndarray:
+    """Rows of these patients whose mask is large enough for a box."""
+    rows = slices.rows_of(patients)
+    return rows[slices.index["mask_pixels"].to_numpy()[rows] >= SMALLEST]
+
+
+def liver_boxes(profile: Profile) -> Iterator[dict]:
+    """CT: what LoRA buys, in boxes of the truth of three qualities, slice by slice."""
+    slices, split = cohort.cohort_slices(profile, "ct"), cohort.cohort_split(profile, "ct")
+    rows = with_target(slices, split.test)
+    images, masks = (torch.from_numpy(values) for values in slices.load(rows))
+    named = slices.index.loc[rows, ["patient", "scan"]].reset_index(drop=True)
+    wanted = [(0, 0), *((count, seed) for count in profile.data.labelled for seed in profile.seeds)]
+    for labels, seed in tqdm(wanted, desc="CT"):
+        sam = load_sam(profile.sam.size, side=profile.sam.side).eval()
+        if labels:
+            torch.manual_seed(seed)
+            add_lora(sam, profile.sam.lora, profile.sam.trained, seed)
+            chosen = cohort.labelled_rows(profile, "ct", labels)
+            taught = (torch.from_numpy(values) for values in slices.load(chosen))
+            teach_with_boxes(sam, *taught, profile.sam.adaptation, seed)
+        for quality in QUALITIES:
+            boxes = shaken(masks.bool(), quality)
+            found = dice(segment_in_boxes(sam, images, boxes).numpy(), masks.numpy())
+            scores = named.assign(labels=labels, seed=seed, box_iou=quality, dice=found)
+            yield from scores.to_dict("records")
+
+
+def shaken(masks: torch.Tensor, quality: float) -> torch.Tensor:
+    """Boxes of the masks (N, S, S), moved until they overlap the tight ones by `quality`."""
+    tight = box_of(masks)
+    luck = torch.Generator().manual_seed(0)
+    return tight if quality == 1 else boxes_with_iou(tight, quality, masks.shape[-1], luck)
+
+
+def brain_ceilings(profile: Profile) -> Iterator[dict]:
+    """Brain: the same trained SAM in its own box and in the box of the truth, by slice."""
+    runs = [run for run in plan(profile) if run.system in CEILINGS and not run.changes]
+    for run in tqdm(runs, desc="brain"):
+        method = load_method(run, progress=False)
+        for name, sizes in profile.data.splits.items():
+            if sizes.test:
+                yield from ceiling(run, method, name)
+
+
+def ceiling(run: Run, method: nn.Module, name: str) -> Iterator[dict]:
+    """Rows of one method on the tumour slices of one cohort's test patients."""
+    slices = cohort.cohort_slices(run.profile, name)
+    rows = with_target(slices, cohort.cohort_split(run.profile, name).test)
+    images, masks = (torch.from_numpy(values) for values in slices.load(rows))
+    own = dice(segment(method, slices, rows).masks.numpy(), masks.numpy())
+    tight = segment_in_boxes(method.sam, images, box_of(masks.bool()))
+    given = dice(tight.numpy(), masks.numpy())
+    title = find_system(run.system).title
+    for row, mine, best in zip(rows, own, given, strict=True):
+        patient = slices.index["patient"].loc[row]
+        yield {"system": f"{title}-{run.labels}", "seed": run.seed, "cohort": name,
+               "patient": patient, "own_box": mine, "true_box": best}  # fmt: skip
+
+
+def organ_volumes(profile: Profile) -> Iterator[dict]:
+    """MR: masks put back on the grid of the scan they come from, measured there in mm."""
+    slices, split = cohort.cohort_slices(profile, "mr"), cohort.cohort_split(profile, "mr")
+    tested = [scan for scan in cohort.cohort_scans(profile, "mr") if scan.patient in split.test]
+    for run in tqdm(plan(profile), desc=profile.data.cohorts["mr"].target):
+        method = load_method(run, progress=False)
+        for scan in tested:
+            table = slices.index[slices.index["scan"] == scan.scan].sort_values("slice")
+            masks = segment(method, slices, table.index.to_numpy()).masks.numpy()
+            geometry = slices.geometry(scan.scan)
+            back = restore_mask(masks.astype(np.uint8), table["slice"], geometry) > 0
+            opened = open_scan(scan)
+            truth = opened.mask(2, slice(None))
+            measured = measure(back, truth, TOLERANCE, opened.spacing)
+            labels = "all" if run.labels is None else run.labels
+            yield {"organ": profile.data.cohorts["mr"].target, "seed": run.seed,
+                   "system": find_system(run.system).title, "labels": labels, "scan": scan.scan,
+                   **{name: measured[name] for name in ("dice", "hd95")}}  # fmt: skip
+
+
+def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    if not paths.real_root().is_dir():
+        raise SamnbError(
+            f"{paths.real_root()} is not there.", "name the real sets' folder by SAMNB_REAL."
+        )
+    folder = paths.results_root() / "tables" / "real"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, rows in {
+        "ct_boxes": liver_boxes(load_profile("real_ct")),
+        "brain_ceilings": brain_ceilings(load_profile("real_brain")),
+        "mr_volumes": (
+            row for organ in ORGANS for row in organ_volumes(load_profile(f"real_mr_{organ}"))
+        ),
+    }.items():
+        with atomic_path(folder / f"{name}.csv") as temporary:
+            pd.DataFrame(rows).to_csv(temporary, index=False, float_format="%.5f")
+        print(folder / f"{name}.csv")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except SamnbError as error:
+        raise SystemExit(f"error: {error.what}\nRemedy: {error.remedy}") from None
