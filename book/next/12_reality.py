@@ -79,7 +79,7 @@ print(f"The real sets are {'' if present else 'not '}on this machine.")
 # %% [markdown]
 # ## Brain: as the paper means it
 #
-# Image labels for every training slice, masks for few of them. Split by patient: of the institution DU
+# Image labels for every training {term}`slice`, masks for few of them. The {term}`split` is by patient: of the institution DU
 # some patients teach, some validate, some test; the institution CS is only tested on. A tumour is
 # unlike a liver: it may be anywhere, and most slices have none.
 
@@ -266,7 +266,7 @@ pd.DataFrame(
 # ## Liver CT: what LoRA buys, given the box
 #
 # No slice is without liver, so no classifier can learn and no map can point. What remains is the second
-# half of SAM-Mix: boxes of the truth, exact or moved until they overlap it by the wanted IoU, the
+# half of SAM-Mix: boxes of the truth, exact or moved until they overlap it by the wanted {term}`IoU`, the
 # frozen pocket SAM and the one taught with few slices. Zero labels: frozen. Mean Dice of the test
 # slices, mean and deviation over seeds; U-Net has no box.
 
@@ -322,7 +322,7 @@ style.label(axes, "labelled slices", "Dice", legend=True)
 # It has seen generic shapes and no photograph; SAM has seen a billion masks. So where the box is good
 # and the mask is poor, that is a limit of this SAM and says nothing about ViT-B. Where the map does not
 # point at the target, that is the classifier, trained from nothing on a thousand slices: a larger one
-# may look better or find a better shortcut. What carries over are differences between forms that share
+# may look better or find a better {term}`shortcut`. What carries over are differences between forms that share
 # all of this: whether masks teach the map, whether the loss reaches it, whether labels or the box are
 # scarce. And small sets have wide intervals. Read those first.
 #
