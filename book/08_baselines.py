@@ -328,8 +328,8 @@ pd.concat(
 
 # %% [markdown]
 # Compare the rows that ask first with those of SAM-Mix at equal labels. That is the fair comparison: the
-# same masks, the same image labels, a yes or no from the same kind of network. On these phantoms it
-# splits in two. In-domain, a U-Net that asks first is ahead of every form of SAM-Mix: there SAM adds
+# same masks, the same image labels, a yes or no from the same kind of network. On these {term}`phantoms <phantom>` it
+# has two halves. In-domain, a U-Net that asks first is ahead of every form of SAM-Mix: there SAM adds
 # nothing to the drawing, and the image labels were what SAM-Mix was ahead by. Across domains U-Net falls
 # far and SAM-Mix does not, most of all with five masks: what was learned from shapes and never from these
 # scanners holds on other ones. The paper has no such row. It is the first one to ask of any method
