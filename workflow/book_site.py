@@ -161,7 +161,8 @@ def _runs(system: str, records: list[Record], folder: Path) -> Iterator[str]:
         title = " ".join([name, *(f"`{change}`" for change in changes)])
         links = ", ".join(f"[{each.facts['seed']}]({_link(each)})" for each in seeds)
         made = [
-            ", ".join(sorted({each.facts[fact] for each in seeds})) for fact in ("commit", "device")
+            ", ".join(sorted({each.facts[fact] or "unknown" for each in seeds}))
+            for fact in ("commit", "device")
         ]
         yield f"| {title} | {links} | {' | '.join(made)} |"
 
