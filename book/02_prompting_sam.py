@@ -31,7 +31,7 @@
 # - **measure** how the quality of a box decides the quality of a mask;
 # - **tell** an oracle prompt from an honest one.
 #
-# *You need:* [chapter 1](chapter-slices). *Time:* an hour to read and try, a minute to run.
+# *You need:* [chapter 1](chapter-slices). *Time:* an hour to read and try, two minutes to run.
 
 # %% tags=["parameters"]
 PROFILE = "pocket"
