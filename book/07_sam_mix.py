@@ -332,8 +332,10 @@ spread = pd.DataFrame(half).groupby("precision")[cohorts]
 spread.agg(["mean", "std"]).round(3)
 
 # %% [markdown]
-# If the means differ by less than the seeds scatter, half the digits are enough here. Single seeds may
-# differ by much more: two precisions are two rounds of luck, like two seeds.
+# In-domain the means differ by about as much as the seeds scatter, across domains by more, and not to
+# the advantage of float32. So the two are not shown to be equal here, and three seeds are few to
+# show it. Single seeds differ by much more: two precisions are two rounds of luck, like two seeds. The
+# tables above are of bfloat16; on a processor that is not fast in it the same profile computes in float32.
 #
 # %% [markdown]
 # ## What the paper leaves open
