@@ -233,13 +233,13 @@ def test_chapter_says_what_it_needs_and_how_long_it_takes(chapter):
 
 @pytest.mark.parametrize("times", TIMES, ids=lambda path: path.stem)
 def test_chapter_ran_within_the_time_that_it_promises(times):
-    """Only where the pipeline has run it; as much again is a slower or a busy machine's."""
+    """Only where the pipeline has run it; half as much again is a slower machine's."""
     source = BOOK / f"{times.stem}.py"
     if not source.is_file():
         pytest.skip("no such chapter any more")
     with times.open(encoding="utf-8") as file:
         seconds = [float(row["s"]) for row in csv.DictReader(file, delimiter="\t")]
-    assert seconds[-1] <= 2 * promised_seconds(_source(source).cells[0].source)
+    assert seconds[-1] <= 1.5 * promised_seconds(_source(source).cells[0].source)
 
 
 # Text in which a word counts as used: what is left without headings, code, mathematics, links'
