@@ -193,19 +193,13 @@ pd.Series(
 
 # %% mystnb={"figure": {"caption": "Every stage for one test slice: the slice, the map, the active pixels and their box, SAM's three masks with the scores it gives itself, the mask that counts, the truth.", "name": "fig-sampp-stages"}, "image": {"alt": "Eight pictures of the same abdominal slice, from the plain slice over map and box to the masks and the true outline of the liver."}} tags=["nbval-ignore-output"]
 middle = len(rows) // 2
-figure = cams.show_stages(
+active = active_pixels(answer.cams, profile.prompting.threshold, side)
+figure = cams.show_answer(
     images[middle, 0].numpy(),
-    answer.cams[middle].float().numpy(),
-    active_pixels(answer.cams, profile.prompting.threshold, side)[
-        middle
-    ].numpy(),
-    answer.boxes[middle].numpy(),
-    answer.masks[middle].numpy(),
     masks[middle].numpy(),
-    answer.alternatives[middle].numpy(),
-    answer.scores[middle].numpy(),
-    int(answer.chosen[middle]),
-    float(answer.presence[middle]),
+    active[middle].numpy(),
+    answer,
+    middle,
 )
 
 # %% [markdown]

@@ -239,17 +239,12 @@ for place, (form, answer) in zip(axes, answers.items(), strict=True):
 # %% mystnb={"figure": {"caption": "Every stage of the soft form for that slice.", "name": "fig-sammix-stages"}, "image": {"alt": "Eight pictures of one abdominal slice: plain, map, active pixels with box, three masks with scores, the mask that counts, the truth."}} tags=["nbval-ignore-output"]
 answer = answers["sam_mix_soft"]
 active = active_pixels(answer.cams, profile.prompting.threshold, side)
-figure = cams.show_stages(
+figure = cams.show_answer(
     images[shown, 0].numpy(),
-    answer.cams[shown].numpy(),
-    active[shown].numpy(),
-    answer.boxes[shown].numpy(),
-    answer.masks[shown].numpy(),
     masks[shown].numpy(),
-    answer.alternatives[shown].numpy(),
-    answer.scores[shown].numpy(),
-    int(answer.chosen[shown]),
-    float(answer.presence[shown]),
+    active[shown].numpy(),
+    answer,
+    shown,
 )
 
 # %% [markdown]

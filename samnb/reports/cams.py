@@ -1,6 +1,7 @@
 """From a slice to its mask, every stage a picture: where a system looks, what it makes of it."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -79,6 +80,27 @@ def show_stages(
     for axes in grid.flat:
         axes.title.set_fontsize(10 if columns < 5 else 9)
     return figure
+
+
+def show_answer(
+    image: np.ndarray, truth: np.ndarray, active: np.ndarray, answer: Any, place: int
+) -> Figure:
+    """`show_stages` of one slice of a method's answer, whose tensors lie on the CPU.
+
+    image, truth, active: of that slice, (S, S); place: its number within the answer.
+    """
+    return show_stages(
+        image,
+        answer.cams[place].float().numpy(),
+        active,
+        answer.boxes[place].numpy(),
+        answer.masks[place].numpy(),
+        truth,
+        answer.alternatives[place].numpy(),
+        answer.scores[place].numpy(),
+        int(answer.chosen[place]),
+        float(answer.presence[place]),
+    )
 
 
 def stages_description(
