@@ -103,24 +103,5 @@ def show_answer(
     )
 
 
-def stages_description(
-    box: np.ndarray, mask: np.ndarray, truth: np.ndarray, scores: Sequence[float] | None = None
-) -> str:
-    """What `show_stages` shows, in words and numbers, for those who do not see it."""
-    parts = ["One slice at every stage: the slice, its activation map with a star at the maximum"]
-    if np.isfinite(box).all():
-        left, top, right, bottom = (round(float(edge)) for edge in box)
-        parts.append(f"the active pixels with the box from ({left}, {top}) to ({right}, {bottom})")
-        if scores is not None and np.isfinite(scores).all():
-            written = ", ".join(f"{score:.2f}" for score in scores)
-            parts.append(f"three red masks with predicted IoU {written}")
-    else:
-        parts.append("no box, since the slice was called free of the target")
-    parts.append(
-        f"the chosen mask, and its outline beside the green truth: Dice {_dice(mask, truth):.2f}"
-    )
-    return "; ".join(parts) + "."
-
-
 def _dice(mask: np.ndarray, truth: np.ndarray) -> float:
     return float(metrics.dice(mask[None], truth[None])[0])

@@ -56,22 +56,6 @@ def qualitative_grid(
     return figure
 
 
-def grid_description(
-    truths: np.ndarray, masks: Mapping[str, np.ndarray], titles: Sequence[str]
-) -> str:
-    """What `qualitative_grid` shows, in words and numbers, for those who do not see it."""
-    scores = {name: dice(answers, truths) for name, answers in masks.items()}
-    lines = []
-    for row, title in enumerate(titles):
-        numbers = ", ".join(f"{name} {values[row]:.2f}" for name, values in scores.items())
-        lines.append(f"{' '.join(title.split())}: {numbers}.")
-    start = (
-        f"Grid of {len(lines)} slices by {len(masks)} systems; the truth is outlined in green, "
-        "each system's answer in red. Dice by row. "
-    )
-    return start + " ".join(lines)
-
-
 def _window(*masks: np.ndarray, margin: float = 0.12) -> tuple[slice, slice]:
     """A square, at least half the picture wide, around what any of the masks (S, S) marks."""
     union = np.any([np.asarray(mask, dtype=bool) for mask in masks], axis=0)
