@@ -169,7 +169,7 @@ def plan(profile: Profile) -> list[Run]:
         for seed in profile.seeds
     ]
     return runs + [
-        Run(profile, each.system, labels, seed, (each.change,))
+        Run(profile, each.system, labels, seed, tuple(each.change.split()))
         for each in wanted.changed
         for labels in each.labels
         for seed in each.seeds

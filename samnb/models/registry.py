@@ -7,7 +7,16 @@ from functools import partial
 from torch import nn
 
 from samnb.errors import SamnbError
-from samnb.models import cam_alone, multimix, nnunet, sam_mix, sam_pp, transunet, unet
+from samnb.models import (
+    cam_alone,
+    multimix,
+    nnunet,
+    sam_mix,
+    sam_mix_improved,
+    sam_pp,
+    transunet,
+    unet,
+)
 from samnb.profiles import LearningSettings, Profile
 
 
@@ -36,6 +45,7 @@ SYSTEMS: dict[str, System] = {
     "sam_mix": System("SAM-Mix", sam_mix.build),
     "sam_mix_guided": System("SAM-Mix guided", partial(sam_mix.build, guided=True)),
     "sam_mix_soft": System("SAM-Mix soft", partial(sam_mix.build, soft=True)),
+    "sam_mix_improved": System("SAM-Mix improved", sam_mix_improved.build, learning="improved"),
     "unet": System("U-Net", unet.build, learning="unet", labels="either"),
     "nnunet": System(
         "nnU-Net", nnunet.build, learning="nnunet", labels="either", schedule=nnunet.learning_of

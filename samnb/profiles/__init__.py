@@ -132,6 +132,19 @@ class MixSettings:
 
 
 @dataclass(frozen=True)
+class ImprovedSettings:
+    """What the improved SAM-Mix adds to the guided form, each step on a switch of its own."""
+
+    soft: bool = True  # the map also enters SAM as its mask prompt
+    pooling: str = "peak"  # "average": Eq. 2; "peak": log of the mean odds of all places
+    negatives: float = 1.0  # weight of the loss that keeps maps of slices without target low
+    augmented: bool = True  # turn, zoom, contrast
+    mirrored: bool = False  # left and right too; only where they are alike
+    warmup: int = 0  # first steps, in which SAM learns in boxes of the truth
+    calibrated: bool = True  # when to be silent is settled on the validation patients
+
+
+@dataclass(frozen=True)
 class LearningSettings:
     """How long and how fast a kind of system learns."""
 
@@ -180,7 +193,7 @@ class ChangedSettings:
     """One system with one setting changed: an ablation, or a variant worth every seed."""
 
     system: str
-    change: str  # such as prompting.threshold=0.3
+    change: str  # such as prompting.threshold=0.3; several with spaces between them
     labels: tuple[int, ...]
     seeds: tuple[int, ...]
 
@@ -204,6 +217,7 @@ class Profile:
     classifier: ClassifierSettings = field(default_factory=ClassifierSettings)
     prompting: PromptingSettings = field(default_factory=PromptingSettings)
     mix: MixSettings = field(default_factory=MixSettings)
+    improved: ImprovedSettings = field(default_factory=ImprovedSettings)
     baselines: BaselineSettings = field(default_factory=BaselineSettings)
     learning: dict[str, LearningSettings] = field(default_factory=dict)  # by kind of system
     plan: PlanSettings = field(default_factory=PlanSettings)

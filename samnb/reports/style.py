@@ -39,6 +39,7 @@ SYSTEM_LOOKS = {
     "SAM-Mix guided": ("#13a08c", (0, (6, 1, 1, 1)), "p"),
     "SAM-Mix lightly guided": ("#3f7f3a", (0, (2, 1)), "*"),
     "SAM-Mix soft": ("#7a70e8", (0, (4, 2)), "h"),
+    "SAM-Mix improved": ("#d9363e", (0, (8, 1)), "d"),
 }
 BETTER, WORSE = "#1f6fb5", "#b2560a"  # grounds of white text
 

@@ -24,6 +24,7 @@ FAMILIES = (
     "SAM-Mix guided",
     "SAM-Mix lightly guided",
     "SAM-Mix soft",
+    "SAM-Mix improved",
 )
 
 # A changed setting that was run with every seed is a system of its own: (family, change) -> family.
