@@ -1,7 +1,6 @@
 """The book's own rules: paired, executed, small and quick, with goals, exercises, self-checks,
-captions and alt texts, terms linked and no number typed into prose. Chapters that wait for their
-runs in book/next/ obey all that needs no run. What the cells compute is checked by nbval, which
-runs them again."""
+captions and alt texts, terms linked and no number typed into prose. What the cells compute is
+checked by nbval, which runs them again."""
 
 import csv
 import re
@@ -16,7 +15,6 @@ import yaml
 
 BOOK = Path(__file__).resolve().parent.parent / "book"
 CHAPTERS = sorted(BOOK.glob("[0-9]*.py"))
-SOURCES = sorted([*CHAPTERS, *BOOK.glob("next/[0-9]*.py")], key=lambda path: path.name)
 PAGES = sorted(set(BOOK.glob("*.md")) - {BOOK / "glossary.md"})
 TIMES = sorted(BOOK.parent.glob("_build/pocket/times/*.tsv"))
 LARGEST_NOTEBOOK = 1_500_000  # bytes
@@ -42,7 +40,6 @@ PROMISED = re.compile(
 AMOUNT = {"a": 1, "two": 2, "three": 3, "a few": 5, "five": 5, "ten": 10}
 
 chapters = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
-sources = pytest.mark.parametrize("chapter", SOURCES, ids=lambda path: path.stem)
 
 
 def _source(chapter: Path) -> nbformat.NotebookNode:
@@ -76,7 +73,7 @@ def exercises() -> list[str]:
     heading = re.compile(r"^### Exercise (\d+): (.+)$", re.MULTILINE)
     return [
         f"{int(chapter.stem[:2])}.{number} {name}"
-        for chapter in SOURCES
+        for chapter in CHAPTERS
         for number, name in heading.findall(_written(chapter))
     ]
 
@@ -128,7 +125,7 @@ def test_notebook_is_small_and_free_of_timestamps_and_places(chapter):
     assert not re.search(r"/(?:home|root|tmp|work|Users)/", path.read_text(encoding="utf-8"))
 
 
-@sources
+@chapters
 def test_chapter_has_goals_summary_and_exercises_with_hidden_solutions(chapter):
     prose = _prose(_source(chapter))
     goals = re.search(r"you will be able to\n+((?:- .*\n(?:  .*\n)*)+)", prose + "\n")
@@ -157,7 +154,7 @@ def test_every_figure_has_caption_name_and_alt_text(chapter):
     assert len(set(names)) == len(names)
 
 
-@sources
+@chapters
 def test_no_number_is_typed_into_prose(chapter):
     source = _source(chapter)
     captions = [
@@ -205,14 +202,14 @@ def test_the_lint_lets_code_and_mathematics_pass(text):
     assert not typed_numbers(text)
 
 
-@sources
+@chapters
 def test_cells_are_short(chapter):
     lengths = sorted(len(cell.source.splitlines()) for cell in _code(_source(chapter)))
     assert lengths[len(lengths) // 2] <= LONGEST_MEDIAN
     assert lengths[-1] <= LONGEST_CELL
 
 
-@sources
+@chapters
 def test_chapter_defines_nothing_the_package_should_hold(chapter):
     code = "\n".join(cell.source for cell in _code(_source(chapter)))
     assert not re.search(r"^(?:def|class) ", code, re.MULTILINE)
@@ -224,7 +221,7 @@ def promised_seconds(opening: str) -> float:
     return AMOUNT[amount or "a"] * 60 if unit.startswith("minute") else 60
 
 
-@sources
+@chapters
 def test_chapter_says_what_it_needs_and_how_long_it_takes(chapter):
     opening = _source(chapter).cells[0].source
     assert "*You need:*" in opening
@@ -276,7 +273,7 @@ def first_places(names: list[str], prose: str) -> tuple[int | None, int | None]:
 @pytest.mark.parametrize("names", glossary(), ids=lambda names: names[0])
 def test_a_term_is_linked_where_the_book_first_uses_it_and_in_every_chapter(names):
     met = False
-    for chapter in SOURCES:
+    for chapter in CHAPTERS:
         linked, used = first_places(names, _written(chapter))
         if linked is None and used is None:
             continue
@@ -304,7 +301,7 @@ PAPERS = ("ward2025sammix", "feng2023cheaplunch", "wu2023medsa", "shi2024msam")
 
 def test_every_reference_is_cited_and_the_four_papers_are_among_them():
     keys = re.findall(r"^@\w+\{(\w+),", (BOOK / "references.bib").read_text("utf-8"), re.MULTILINE)
-    text = "".join(path.read_text(encoding="utf-8") for path in [*SOURCES, *BOOK.glob("*.md")])
+    text = "".join(path.read_text(encoding="utf-8") for path in [*CHAPTERS, *BOOK.glob("*.md")])
     cited = {key for group in re.findall(r"\{cite\}`([^`]+)`", text) for key in group.split(",")}
     assert set(PAPERS) <= set(keys)
     assert set(keys) == {key.strip() for key in cited}

@@ -18,6 +18,7 @@ from fingerprints import (  # noqa: E402
     imported_files,
     listing,
 )
+from given import copy_given, given_fingerprint  # noqa: E402
 from plans import forget_if_changed, hurt, needed  # noqa: E402
 
 from samnb.files import sha256  # noqa: E402
@@ -196,3 +197,19 @@ def test_a_run_of_other_code_or_with_an_error_is_refused():
     ]
     with pytest.raises(SystemExit, match="ValueError"):
         assemble(_notebook('PROFILE = "pocket"', 'print("hello")'), executed, "07")
+
+
+def test_a_chapter_runs_again_when_given_results_that_it_names_have_changed(tmp_path, monkeypatch):
+    monkeypatch.setenv("SAMNB_RESULTS", str(tmp_path / "results"))
+    table = tmp_path / "results" / "tables" / "real" / "boxes.csv"
+    table.parent.mkdir(parents=True)
+    table.write_text("dice\n0.5\n")
+    reader, other = tmp_path / "12_reader.py", tmp_path / "01_other.py"
+    reader.write_text('# %%\nfolder = results_root() / "tables" / "real"\n')
+    other.write_text('# %%\nprint("really")\n')
+    before = given_fingerprint(reader), given_fingerprint(other)
+    table.write_text("dice\n0.6\n")
+    assert given_fingerprint(reader) != before[0]
+    assert given_fingerprint(other) == before[1]
+    copy_given(tmp_path / "apart")
+    assert (tmp_path / "apart" / "tables" / "real" / "boxes.csv").read_text() == "dice\n0.6\n"

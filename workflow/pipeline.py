@@ -13,8 +13,9 @@ from pathlib import Path
 
 import report
 from filelock import FileLock, Timeout
+from given import copy_given
 
-from samnb.paths import CHECKOUT, data_root, results_root
+from samnb.paths import CHECKOUT, data_root
 from samnb.profiles import load_profile
 
 MADE_BY_RUNS = {"trained", "training"}  # in the folder of data; everything else there is given
@@ -63,7 +64,7 @@ def verify(wanted: argparse.Namespace) -> int:
     if (scratch / "ended").is_file():
         shutil.rmtree(scratch)
     _link_data(scratch / "data")
-    _copy_given(scratch / "results")
+    copy_given(scratch / "results")
     os.environ |= {"SAMNB_DATA": str(scratch / "data"), "SAMNB_RESULTS": str(scratch / "results")}
     only = [name.replace("-", "_") for name in wanted.only or []]
     target, more = ("runs", {"systems": " ".join(only)}) if only else ("chapters", {})
@@ -85,11 +86,6 @@ def _link_data(folder: Path) -> None:
     for given in data_root().iterdir() if data_root().is_dir() else []:
         if given.name not in MADE_BY_RUNS and not (folder / given.name).exists():
             (folder / given.name).symlink_to(given)
-
-
-def _copy_given(results: Path) -> None:
-    """What chapters read and no run makes: how the pocket SAM was trained and examined."""
-    shutil.copytree(results_root() / "pocket_sam", results / "pocket_sam", dirs_exist_ok=True)
 
 
 def main() -> int:

@@ -46,7 +46,7 @@ def _copy_pages(notebooks: Path, source: Path) -> None:
         CHECKOUT / "book",
         source / "book",
         dirs_exist_ok=True,
-        ignore=shutil.ignore_patterns("*.ipynb", "next", "__pycache__", ".ipynb_checkpoints"),
+        ignore=shutil.ignore_patterns("*.ipynb", "__pycache__", ".ipynb_checkpoints"),
     )
     for stale in source.glob("book/*.ipynb"):
         stale.unlink()

@@ -24,7 +24,12 @@ PROMPT = "#f5b700"  # boxes and points
 
 COHORT_COLOURS = {"lits": "#2f8fd8", "totalsegmentator": "#e0791c"}
 COHORT_LINES = {"lits": "-", "totalsegmentator": "--"}
-COHORT_NAMES = {"lits": "LiTS-like", "totalsegmentator": "TotalSegmentator-like"}
+COHORT_NAMES = {
+    "lits": "LiTS-like",
+    "totalsegmentator": "TotalSegmentator-like",
+    "du": "brain, in-site",
+    "cs": "brain, cross-site",
+}
 SERIES = ("#2f8fd8", "#e0791c", "#19b36b", "#c061cb", "#b58900", "#f0503c")
 
 # One colour, line and marker for each family of systems, in every figure.

@@ -56,6 +56,7 @@ phantoms, brain = load_profile(PROFILE), load_profile("real_brain")
 HERE, THERE = "du", "cs"  # the institution that taught, and the other one
 ORGANS = ("liver", "kidneys", "spleen")
 FORMS = ("SAM-PP", "SAM-Mix", "SAM-Mix guided", "SAM-Mix soft")
+IMPROVED = "SAM-Mix improved"  # of this chapter
 measured = results_root() / "tables" / "real"
 middle = sorted(brain.data.labelled)[1]
 
@@ -158,31 +159,78 @@ parts = means.rename(
 parts.round(3)
 
 # %% [markdown]
-# What else was tried, with the middle number of labels. The column *validation* is of five patients of
-# the first institution, and only it may be used to choose; the others say what the choice was worth.
+# ## Improving what is ours
+#
+# The tables say where to look. Image labels alone hardly beat silence, the map of the paper's form looks
+# elsewhere, and SAM's answer in the box of the truth is far better than in its own. So neither LoRA nor
+# SAM binds here but the classifier: whether, and where. Four thoughts, each a switch of
+# `sam_mix_improved`:
+#
+# - **An empty mask is a mask.** Of a slice that is labelled free of tumour every pixel is known. So its map
+#   can be held down everywhere (`negatives`), and a thousand image labels teach places.
+# - **A slice has a tumour if some place has.** The average over all places (Eq. 2) asks a small tumour to
+#   outvote the rest of the head. The logarithm of the mean odds lets one place speak (`pooling`).
+# - **Ten epochs are ten looks, not ten lessons.** Training three times as long costs nothing in labels
+#   (`epochs`), and turned, scaled and mirrored slices keep fifty masks from being learned by heart
+#   (`augmented`).
+# - **When to be silent is a choice.** The {term}`Dice` of an empty slice is all or nothing, so the
+#   threshold of the classifier is settled on the validation patients (`calibrated`).
+#
+# ```{literalinclude} ../samnb/models/sam_mix_improved.py
+# :pyobject: SamMixImproved.forward
+# ```
+#
+# One after the other, with the first seed. The column *validation* is of five patients of the first
+# institution, and only it was used to decide what stays; the others say what the decision was worth.
+
+# %%
+OFF = {
+    "improved.negatives": "0.0",
+    "improved.pooling": "average",
+    "improved.soft": "false",
+    "improved.augmented": "false",
+    "improved.calibrated": "false",
+}
+TITLES = {
+    "improved.negatives": "+ empty masks teach",
+    "improved.pooling": "+ one place is enough",
+    "improved.soft": "+ the map enters SAM",
+    "improved.augmented": "+ augmentation",
+    "improved.calibrated": "+ settled silence",
+}
+
+
+def rung(count: int) -> records.Run:
+    """The improved form with the first `count` of its steps."""
+    changes = [f"{name}={value}" for name, value in list(OFF.items())[count:]]
+    return records.Run(
+        brain, "sam_mix_improved", middle, brain.seeds[0], tuple(changes)
+    )
+
+
+ladder = {
+    "to the letter": records.Run(brain, "sam_mix", middle, brain.seeds[0]),
+    "guided": records.Run(brain, "sam_mix_guided", middle, brain.seeds[0]),
+    "three times as long": rung(0),
+    **{title: rung(count) for count, title in enumerate(TITLES.values(), 1)},
+}
 
 # %% tags=["nbval-ignore-output"]
-tried = [
-    record.facts
-    for record in records.all_records(brain)
-    if record.facts["labels"] == middle
-    and record.facts["seed"] == brain.seeds[0]
-    and record.facts["system"].startswith("sam_")
-]
 chain = pd.DataFrame(
-    [
-        {
-            "form": facts["title"],
-            "change": " ".join(facts["changes"]) or "as it is",
+    {
+        title: {
             "validation": max(note["dice"] for note in facts["validation"]),
             "in-site": facts["summary"][HERE]["dice"],
             "cross-site": facts["summary"][THERE]["dice"],
+            "AUC": facts["summary"][HERE]["auc"],
             "box IoU": facts["summary"][HERE]["box_iou"],
         }
-        for facts in tried
-    ]
-)
-chain.set_index(["form", "change"]).round(3)
+        for title, run in ladder.items()
+        if (record := records.read_record(run))
+        for facts in [record.facts]
+    }
+).T
+chain.round(3)
 
 # %% [markdown]
 # ## Does it win?
@@ -203,7 +251,7 @@ chosen = pd.DataFrame(
         for record in records.all_records(brain)
         if not record.facts["changes"]
         and record.facts["labels"] == middle
-        and record.facts["title"] in FORMS[1:]
+        and record.facts["title"] in (*FORMS[1:], IMPROVED)
     ]
 )
 best = chosen.groupby("system")["validation"].mean().idxmax()
@@ -216,6 +264,31 @@ for where, gap in points.items():
     print(f"  {where}: {gap:+.1f}")
 reached = points["in-site"] >= -3 and points["cross-site"] > 0
 print("The aim is reached." if reached else "The aim is not reached.")
+
+# %% [markdown]
+# The improved form learns three times as long as the others. Is that all? U-Net, three times as long as
+# well, mean over seeds:
+
+# %% tags=["nbval-ignore-output"]
+longer = pd.DataFrame(
+    [
+        {
+            "masks": str(labels or "all"),
+            "in-site": record.facts["summary"][HERE]["dice"],
+            "cross-site": record.facts["summary"][THERE]["dice"],
+        }
+        for labels in (middle, None)
+        for seed in brain.seeds
+        if (
+            record := records.read_record(
+                records.Run(
+                    brain, "unet", labels, seed, ("learning.unet.epochs=30",)
+                )
+            )
+        )
+    ]
+)
+longer.groupby("masks").agg(["mean", "std"]).round(3)
 
 # %% [markdown]
 # ## The same question, phantoms and brains
