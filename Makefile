@@ -46,7 +46,7 @@ runs: $(READY)  ## Train and test every system of the book whose record is missi
 	@$(call pipeline,$(PROFILE),runs,$(ARGS))
 
 reality: $(READY)  ## Every run and number on the small real sets (data/README.md), over an hour
-	@set -e; for name in brain ct mr_liver mr_kidneys mr_spleen; do \
+	@set -e; for name in brain brain_long ct mr_liver mr_kidneys mr_spleen; do \
 		$(BIN)/samnb run --all --profile real_$$name --workers $(CORES); done
 	@$(BIN)/python bench/reality.py
 

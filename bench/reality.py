@@ -120,23 +120,33 @@ def organ_volumes(profile: Profile) -> Iterator[dict]:
                    **{name: measured[name] for name in ("dice", "hd95")}}  # fmt: skip
 
 
+def organs() -> Iterator[dict]:
+    for organ in ORGANS:
+        yield from organ_volumes(load_profile(f"real_mr_{organ}"))
+
+
+TABLES = {
+    "ct_boxes": lambda: liver_boxes(load_profile("real_ct")),
+    "brain_ceilings": lambda: brain_ceilings(load_profile("real_brain")),
+    "mr_volumes": organs,
+}
+
+
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("tables", nargs="*", help=f"only these: {', '.join(TABLES)}")
+    wanted = parser.parse_args().tables or TABLES
+    if unknown := sorted({*wanted} - {*TABLES}):
+        raise SamnbError(f"No table {', '.join(unknown)}.", f"use {', '.join(TABLES)}.")
     if not paths.real_root().is_dir():
         raise SamnbError(
             f"{paths.real_root()} is not there.", "name the real sets' folder by SAMNB_REAL."
         )
     folder = paths.results_root() / "tables" / "real"
     folder.mkdir(parents=True, exist_ok=True)
-    for name, rows in {
-        "ct_boxes": liver_boxes(load_profile("real_ct")),
-        "brain_ceilings": brain_ceilings(load_profile("real_brain")),
-        "mr_volumes": (
-            row for organ in ORGANS for row in organ_volumes(load_profile(f"real_mr_{organ}"))
-        ),
-    }.items():
+    for name in wanted:
         with atomic_path(folder / f"{name}.csv") as temporary:
-            pd.DataFrame(rows).to_csv(temporary, index=False, float_format="%.5f")
+            pd.DataFrame(TABLES[name]()).to_csv(temporary, index=False, float_format="%.5f")
         print(folder / f"{name}.csv")
 
 

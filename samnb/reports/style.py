@@ -35,6 +35,7 @@ SERIES = ("#2f8fd8", "#e0791c", "#19b36b", "#c061cb", "#b58900", "#f0503c")
 # One colour, line and marker for each family of systems, in every figure.
 SYSTEM_LOOKS = {
     "U-Net": ("#c061cb", (0, (5, 1)), "s"),
+    "U-Net longer": ("#8a4fd0", (0, (7, 1, 2, 1)), "8"),
     "nnU-Net": ("#a8842c", (0, (3, 1, 1, 1)), "D"),
     "TransUNet": ("#d1477a", (0, (1, 1)), "P"),
     "MultiMix": ("#6d9a2f", "-.", "X"),

@@ -15,6 +15,7 @@ from samnb.errors import SamnbError
 # The rows of the paper's tables from top to bottom; what only this book has stands beside its kin.
 FAMILIES = (
     "U-Net",
+    "U-Net longer",
     "nnU-Net",
     "TransUNet",
     "MultiMix",
