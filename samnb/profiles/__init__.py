@@ -194,7 +194,7 @@ class ChangedSettings:
 
     system: str
     change: str  # such as prompting.threshold=0.3; several with spaces between them
-    labels: tuple[int, ...]
+    labels: tuple[int | None, ...]  # null: all masks
     seeds: tuple[int, ...]
 
 

@@ -29,7 +29,10 @@ FAMILIES = (
 )
 
 # A changed setting that was run with every seed is a system of its own: (family, change) -> family.
-VARIANTS = {("SAM-Mix guided", "mix.guidance=0.1"): "SAM-Mix lightly guided"}
+VARIANTS = {
+    ("SAM-Mix guided", "mix.guidance=0.1"): "SAM-Mix lightly guided",
+    ("U-Net", "learning.unet.epochs=30"): "U-Net longer",
+}
 
 WITHOUT_MASKS = {"CAM alone"}  # learn from image labels only, and say no number
 
@@ -71,9 +74,8 @@ def with_variants(cases: pd.DataFrame) -> pd.DataFrame:
     """The cases, those of a variant under its own name and as if nothing had been changed."""
     named = cases.copy()
     for (family, change), variant in VARIANTS.items():
-        own = cases["change"].eq(change) & cases["system"].str.fullmatch(rf"{family}-\d+")
-        labels = cases.loc[own, "system"].str.rsplit("-", n=1).str[1]
-        named.loc[own, "system"] = variant + "-" + labels
+        own = cases["change"].eq(change) & cases["system"].str.fullmatch(rf"{family}(-\d+)?")
+        named.loc[own, "system"] = variant + cases.loc[own, "system"].str.removeprefix(family)
         named.loc[own, "change"] = ""
     return named
 
@@ -83,7 +85,7 @@ def shown_name(facts: Mapping[str, Any]) -> str | None:
     if not facts.get("changes"):
         return facts["name"]
     variant = VARIANTS.get((facts.get("title"), ",".join(facts["changes"])))
-    return f"{variant}-{facts['labels']}" if variant else None
+    return variant and variant + facts["name"].removeprefix(facts["title"])
 
 
 def of_cohort(cases: pd.DataFrame, cohort: str) -> pd.DataFrame:
