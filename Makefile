@@ -45,7 +45,7 @@ data: $(READY)  ## Only the data of the profile: phantoms (or checked real data)
 runs: $(READY)  ## Train and test every system of the book whose record is missing or stale
 	@$(call pipeline,$(PROFILE),runs,$(ARGS))
 
-reality: $(READY)  ## Every run and number on the small real sets (data/README.md), over an hour
+reality: $(READY)  ## Every run and number on the small real sets (data/README.md), over two hours
 	@set -e; for name in brain brain_long ct mr_liver mr_kidneys mr_spleen; do \
 		$(BIN)/samnb run --all --profile real_$$name --workers $(CORES); done
 	@$(BIN)/python bench/reality.py
