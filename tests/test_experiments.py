@@ -326,6 +326,17 @@ def test_the_plan_holds_the_experiments_of_the_chapters():
             assert places[str(before)] < places[str(each)]
 
 
+def test_a_planned_run_may_change_several_settings_and_use_all_masks():
+    runs = plan(load_profile("real_brain_long"))
+    fewest = next(each for each in runs if "improved.negatives=0.0" in each.changes)
+    assert len(fewest.changes) == 6
+    assert not fewest.chosen.improved.soft
+    assert fewest.chosen.mix.guidance == 0.1
+    longer = [each for each in plan(load_profile("real_brain")) if each.changes]
+    assert {each.labels for each in longer} == {50, None}
+    assert {each.chosen.learning["unet"].epochs for each in longer} == {30}
+
+
 def test_the_command_makes_and_lists_runs(profile, capsys):
     path = str(Path(profile.data.cohorts["home"].folder).with_name("tiny.yaml"))
     command = get_command(cli.app)

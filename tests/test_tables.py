@@ -127,6 +127,16 @@ def test_a_change_that_was_run_with_every_seed_is_a_system_of_its_own():
     assert systems.shown_name(facts | {"changes": [change, "sam.lora.rank=2"]}) is None
 
 
+def test_a_variant_that_learns_from_all_masks_has_no_number_either():
+    change = "learning.unet.epochs=30"
+    plain = few(system=["U-Net", "U-Net-5"], dice=[0.5, 0.6])
+    cases = systems.with_variants(pd.concat([plain, plain.assign(change=change, dice=0.9)]))
+    names = set(segmentation_table(cases, "lits").index)
+    assert names == {"U-Net", "U-Net-5", "U-Net longer", "U-Net longer-5"}
+    facts = {"name": "U-Net", "title": "U-Net", "labels": None, "changes": [change]}
+    assert systems.shown_name(facts) == "U-Net longer"
+
+
 def test_missing_seeds_are_named(cases):
     part = cases[~((cases["system"] == "SAM-Mix-5") & (cases["seed"] == 2))]
     assert systems.missing_seeds(part) == {"SAM-Mix-5": [2]}
