@@ -199,7 +199,8 @@ STEPS = {
     "+ empty masks teach": "improved.negatives=0.0",
     "+ one place is enough": "improved.pooling=average",
     "+ the map enters SAM": "improved.soft=false",
-    "+ augmentation, silence": "improved.augmented=false improved.calibrated=false",
+    "+ augmentation, silence": "improved.augmented=false"
+    " improved.calibrated=false",
     "+ full guidance": "mix.guidance=0.1",
 }  # each beside what it is without
 seed, without = brain.seeds[0], list(STEPS.values())
