@@ -52,7 +52,8 @@ from samnb.reports.tables import segmentation_table, significance_matrix
 
 # %%
 style.use()
-phantoms, brain = load_profile(PROFILE), load_profile("real_brain")
+phantoms = load_profile(PROFILE)
+brain = load_profile("real_brain")
 long = load_profile("real_brain_long")  # the same slices, more epochs
 HERE, THERE = "du", "cs"  # the institution that taught, and the other one
 ORGANS = ("liver", "kidneys", "spleen")

@@ -38,10 +38,18 @@ def _records(*cells):
         ("{f: load_method(Run(profile, f)) for f in ('unet',)}", {"U-Net"}),
         ("run(Run(profile, unknown(), 5, 1))", {"CAM alone", "SAM-PP-5", "U-Net"}),
         ("print('sam_pp')", set()),
+        ("mine = load_profile('real_mine')\nx = load_cases(mine)", set()),
     ],
 )
 def test_a_call_that_opens_records_is_found(code, records):
     assert _records(code) == records
+
+
+def test_records_of_real_images_are_told_from_those_of_the_profile():
+    cells = ["mine = load_profile('real_mine')", "x = load_cases(mine)", "y = load_cases(other)"]
+    found = origins([*cells, "x.plot()", "y.plot()"], KNOWN)
+    assert found[3] == {Source("real")}
+    assert Source("real") not in found[4]
 
 
 @pytest.mark.parametrize(

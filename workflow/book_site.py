@@ -29,6 +29,7 @@ WORDS = {
     "shapes": "generic shapes, drawn by the code",
     "papers": "the papers' own numbers",
     "zero shot": "tests on real images, not shipped",
+    "real": "runs on real images, not shipped",
 }
 
 

@@ -21,7 +21,7 @@ OTHERS = {
     **dict.fromkeys(("draw_shapes", "ShapeStream"), "shapes"),
     **dict.fromkeys(("published", "audit", "beside_published", "parameter_table"), "papers"),
 }
-FILES = {"pocket_sam": "pocket sam", "zero_shot.csv": "zero shot"}
+FILES = {"pocket_sam": "pocket sam", "zero_shot.csv": "zero shot", "real": "real"}
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,9 @@ class Source:
 
     kind: str
     name: str = ""
+
+
+REAL = Source("real")  # a profile of real images, and all that is read with it
 
 
 def origins(cells: list[str], known: Known) -> list[set[Source]]:
@@ -107,6 +110,8 @@ class _Reader:
     def _named(self, text: str) -> set[Source]:
         if text in self.known.records.values():
             return {Source("system", text)}
+        if text.startswith("real_"):
+            return {REAL}
         return {Source(FILES[text])} if text in FILES else set()
 
     def _opened(self, call: ast.Call) -> set[Source]:
@@ -116,10 +121,12 @@ class _Reader:
             return {Source("data", each) for each in set(self.known.cohorts) & texts} or {
                 Source("data", each) for each in self.known.cohorts
             }
+        given = set().union(*map(self._expression, call.args))
+        if REAL in given and (name in RECORDS or name == "Run"):
+            return {REAL}
         if name in RECORDS:
             return {Source("record", each) for each in self.known.records}
         if name == "Run":
-            given = set().union(*map(self._expression, call.args))
             systems = {each.name for each in given if each.kind == "system"}
             return {
                 Source("record", record)

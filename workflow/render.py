@@ -66,8 +66,9 @@ def _copy_shown(source: Path, profile: str) -> list[Path]:
     records = sorted(results_root().glob(f"runs/{profile}/**/record.json"))
     for record in records:
         _copy(record, source / "results" / record.relative_to(results_root()))
-    for file in (CHECKOUT / "results" / "pocket_sam").iterdir():
-        _copy(file, source / "results" / "pocket_sam" / file.name)
+    for folder in ("pocket_sam", "tables/real"):
+        for file in (CHECKOUT / "results" / folder).iterdir():
+            _copy(file, source / "results" / folder / file.name)
     return records
 
 
