@@ -193,7 +193,8 @@ parts.round(3)
 #
 # One after the other, with the first seed. The column *validation* is of five patients of the first
 # institution (before silence is settled), and only it and the losses of training were used to decide.
-# The other columns say what the decision was worth.
+# The other columns say what the decision was worth; they were on the screen too, so a reader should
+# check that the decisions follow from the first one.
 
 # %%
 STEPS = {
@@ -339,14 +340,44 @@ apart = pd.DataFrame(apart)
 apart.loc[in_order(apart.index)].round(3)
 
 # %% [markdown]
-# The lead is silence in the right place. Where there is a tumour, nnU-Net with all masks draws it better,
-# and with few masks too; but then it draws one in most slices that have none. In the other hospital U-Net
-# and nnU-Net with all masks fall below silence, and more epochs do not lift U-Net above it. So the
-# paper's idea carries over in this sense: many cheap image labels tell when to speak, few masks where
-# and how. None of these networks learned for long; with a night of training, the order may be another.
+# So what is SAM worth, and what is it to know when to speak? As in [chapter 8](chapter-baselines), let the
+# baselines ask first, here the improved form's own classifier (of the same seed, with the middle number of
+# labels), and be silent where it is:
+
+# %% tags=["nbval-ignore-output"]
+keys = ["seed", "cohort", "scan", "slice"]
+asked = every[every["system"] == f"{IMPROVED}-{middle}"][
+    [*keys, "presence"]
+]
+baselines = ["U-Net longer", "nnU-Net", f"nnU-Net-{middle}"]
+alone = every[every["system"].isin(baselines)]
+gated = alone.drop(columns="presence").merge(asked, on=keys)
+silent = gated["presence"] <= 0.5
+gated.loc[silent, "dice"] = (gated.loc[silent, "label"] == 0).astype(float)
+gated["system"] += ", asks first"
+both = pd.concat([chosen, alone, gated]).drop_duplicates([*keys, "system"])
+
+# %% tags=["nbval-ignore-output"]
+pd.DataFrame(
+    {
+        style.COHORT_NAMES[name]: segmentation_table(
+            both, name, seeds=brain.seeds
+        )["dice"]
+        for name in cohorts
+    }
+).sort_values(style.COHORT_NAMES[HERE], ascending=False).round(3)
+
+# %% [markdown]
+# Most of the lead is silence in the right place. Where there is a tumour, nnU-Net with all masks
+# draws it better, and with few masks too; but then it draws one in most slices that have none. Told
+# when to speak, it comes close to the improved SAM-Mix, with the same fifty masks. So what the
+# improved form has to offer is above all its classifier, which few masks taught to look; SAM adds
+# little to that. In the other hospital U-Net and nnU-Net with all masks fall below silence, and more
+# epochs do not lift U-Net above it. So the paper's idea carries over in this sense: many cheap image
+# labels tell when to speak, few masks where and how. None of these networks learned for long; with a
+# night of training, the order may be another.
 #
-# Paired tests over the patients between six systems that were named before looking, corrected for the
-# number of pairs:
+# Paired tests over the patients between six of these systems, corrected for the number of pairs:
 
 # %% tags=["nbval-ignore-output"]
 named = ["U-Net longer", "nnU-Net", f"MultiMix-{middle}"]
