@@ -332,6 +332,7 @@ def test_a_planned_run_may_change_several_settings_and_use_all_masks():
     assert len(fewest.changes) == 6
     assert not fewest.chosen.improved.soft
     assert fewest.chosen.mix.guidance == 0.1
+    assert fewest.profile.data == load_profile("real_brain").data  # only what is learned differs
     longer = [each for each in plan(load_profile("real_brain")) if each.changes]
     assert {each.labels for each in longer} == {50, None}
     assert {each.chosen.learning["unet"].epochs for each in longer} == {30}
