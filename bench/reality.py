@@ -121,6 +121,7 @@ def organ_volumes(profile: Profile) -> Iterator[dict]:
 
 
 def organs() -> Iterator[dict]:
+    """MR: the volumes of every organ."""
     for organ in ORGANS:
         yield from organ_volumes(load_profile(f"real_mr_{organ}"))
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from made_batch import made_batch
 
 from samnb.errors import SamnbError
 from samnb.models import cam_alone, sam_mix, sam_pp
@@ -19,11 +20,7 @@ SIDE = PROFILE.sam.side
 
 @pytest.fixture
 def batch() -> Batch:
-    torch.manual_seed(3)
-    masks = torch.zeros(3, SIDE, SIDE, dtype=torch.uint8)
-    masks[:, 16:40, 20:50] = 1
-    marked = 0.3 * torch.rand(3, 1, SIDE, SIDE) + 0.5 * masks[:, None]
-    return Batch(torch.rand(4, 1, SIDE, SIDE), torch.tensor([0, 1, 0, 1]), marked, masks)
+    return made_batch(SIDE)
 
 
 def mixed(seed: int = 0, profile=PROFILE, **form) -> MapPrompted:

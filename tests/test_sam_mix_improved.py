@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from made_batch import made_batch
 
 from samnb.errors import SamnbError
 from samnb.models import sam_mix, sam_mix_improved
@@ -19,11 +20,7 @@ OFF = {"soft": False, "pooling": "average", "negatives": 0.0, "augmented": False
 
 @pytest.fixture
 def batch() -> Batch:
-    torch.manual_seed(3)
-    masks = torch.zeros(3, SIDE, SIDE, dtype=torch.uint8)
-    masks[:, 16:40, 20:50] = 1
-    marked = 0.3 * torch.rand(3, 1, SIDE, SIDE) + 0.5 * masks[:, None]
-    return Batch(torch.rand(4, 1, SIDE, SIDE), torch.tensor([0, 1, 0, 1]), marked, masks)
+    return made_batch(SIDE)
 
 
 def improved(**changes) -> SamMixImproved:

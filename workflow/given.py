@@ -4,6 +4,7 @@ or for data that are not everybody's. Each was made by a command of its own.
 
 import re
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from fingerprints import code_of, fingerprint
@@ -15,9 +16,9 @@ GIVEN = {"pocket_sam": "pocket_sam", "runs/real_*": "real", "tables/real": "real
 SAID = {".csv", ".json"}  # small files that change whenever the others do
 
 
-def given_folders(results: Path, patterns: list[str] | None = None) -> list[Path]:
+def given_folders(results: Path, patterns: Iterable[str] = GIVEN) -> list[Path]:
     """Those that are there."""
-    return sorted(path for pattern in patterns or GIVEN for path in results.glob(pattern))
+    return sorted(path for pattern in patterns for path in results.glob(pattern))
 
 
 def copy_given(results: Path) -> None:
@@ -31,6 +32,6 @@ def given_fingerprint(chapter: Path | str) -> str:
     """Hash of what a chapter reads of them, so that it runs again when they have changed."""
     code = code_of(chapter)
     named = [pattern for pattern, word in GIVEN.items() if re.search(rf'"{word}[_"]', code)]
-    folders = given_folders(results_root(), named) if named else []
+    folders = given_folders(results_root(), named)
     files = (path for folder in folders for path in sorted(folder.rglob("*")))
     return fingerprint(files=[path for path in files if path.suffix in SAID])
