@@ -48,6 +48,7 @@ from samnb.profiles import load_profile
 from samnb.reports import boxes, curves, failures, gallery, grids, style
 from samnb.reports.files import write_figure
 from samnb.reports.paper import published, table_of
+from samnb.reports.precision import by_system, equality, precision_pairs
 
 # %%
 from samnb.reports.printing import styled
@@ -235,6 +236,29 @@ if matrices:
 # %% mystnb={"figure": {"caption": "Cross-domain: the same.", "name": "fig-results-significance-cross"}, "image": {"alt": "The same square of systems against systems for the second cohort, with the median differences in Dice and fills where they are significant."}} tags=["nbval-ignore-output"]
 if matrices:
     figures["significance-cross"] = significance_map(*matrices[cohorts[-1]])
+
+# %% [markdown]
+# (section-half)=
+# ## Half the digits
+#
+# Where the processor is fast in it, the loop computes in bfloat16: eight bits say how large a
+# number is, and only eight how exact. The tables above are of that. Is anything lost? One system of every
+# kind was trained once more in float32, with every seed. A pair is one system with one seed in both:
+
+# %% tags=["nbval-ignore-output"]
+pairs = precision_pairs(made, cohorts)
+by_system(pairs).round(3)
+
+# %% [markdown]
+# No pair is equal, and none could be: rounding alone sends a training down another path, as another seed
+# does. The question is whether the precision moves the results *more* than a seed does, or always to the
+# same side. So the rule was this, written before the runs were made: take the mean difference over all
+# pairs with its bootstrap interval (systems are drawn, each with its seeds); if the whole interval is
+# narrower than the deviation between seeds, to either side, the two precisions are called equal.
+
+# %% tags=["nbval-ignore-output"]
+tables["half-precision"] = equality(pairs)
+tables["half-precision"].round(3)
 
 # %% [markdown]
 # ## What it costs

@@ -1,0 +1,76 @@
+"""Half precision against full: is what bfloat16 changes more than what another seed changes?
+
+The rule was written down before the runs were made. A pair is one system with one seed in both
+precisions. The mean difference over all pairs gets a bootstrap interval; systems are drawn, each
+with its seeds, since a system may like one precision better. If the whole interval is narrower than
+the deviation between seeds, to either side, then the two are called equal: to choose a precision
+matters less than to choose a seed.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from samnb.records import Record
+from samnb.reports.statistics import patient_interval
+from samnb.reports.systems import in_order
+
+HALF, FULL = "bfloat16", "float32"
+
+
+def precision_pairs(records: Iterable[Record], cohorts: Sequence[str]) -> pd.DataFrame:
+    """One row per cohort, system and seed that has both: mean Dice in either, float32 - bfloat16.
+
+    Only runs of the profile as it is, and those in which nothing but the precision was changed.
+    """
+    rows = [
+        (cohort, record.name, record.facts["seed"], record.facts["precision"],
+         record.facts["summary"][cohort]["dice"])
+        for record in records
+        if not [change for change in record.facts["changes"] if ".precision=" not in change]
+        for cohort in cohorts
+    ]  # fmt: skip
+    long = pd.DataFrame(rows, columns=["cohort", "system", "seed", "precision", "dice"])
+    wide = long.pivot_table("dice", ["cohort", "system", "seed"], "precision", sort=False)
+    both = wide.reindex(columns=[HALF, FULL]).dropna().rename_axis(columns=None).reset_index()
+    return both.assign(difference=both[FULL] - both[HALF])
+
+
+def by_system(pairs: pd.DataFrame) -> pd.DataFrame:
+    """One row per cohort and system: mean and deviation over its seeds in either precision."""
+    rows = pairs.groupby(["cohort", "system"], sort=False)
+    found = {
+        f"{kind}{mark}": rows[kind].agg(how)
+        for kind in (HALF, FULL)
+        for mark, how in (("", "mean"), (" ±", "std"))
+    }
+    table = pd.DataFrame(found).assign(difference=rows["difference"].mean(), pairs=rows.size())
+    cohorts = table.index.unique("cohort")
+    order = [(one, name) for one in cohorts for name in in_order(table.loc[one].index)]
+    return table.loc[order]
+
+
+def equality(pairs: pd.DataFrame) -> pd.DataFrame:
+    """One row per cohort: the mean difference, its interval over systems, the seeds' deviation.
+
+    seeds' deviation: root of the mean variance over the seeds of a system in one precision.
+    """
+    rows = []
+    for cohort, own in pairs.groupby("cohort", sort=False):
+        drawn = own.rename(columns={"system": "patient"}).assign(system="all")
+        interval = patient_interval(drawn, "difference").iloc[0]
+        spread = float(np.sqrt(own.groupby("system")[[HALF, FULL]].var(ddof=1).to_numpy().mean()))
+        low, high = interval["low"], interval["high"]
+        rows.append(
+            {
+                "cohort": cohort,
+                "pairs": len(own),
+                "difference": interval["mean"],
+                "low": low,
+                "high": high,
+                "seeds' deviation": spread,
+                "equal": bool(-spread < low and high < spread),
+            }
+        )
+    return pd.DataFrame(rows).set_index("cohort")

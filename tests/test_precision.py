@@ -1,0 +1,70 @@
+"""Half precision against full: which runs make a pair, and when the two are called equal."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from samnb.reports.precision import by_system, equality, precision_pairs
+
+
+def record(name, seed, precision, dice, changes=()):
+    facts = {"seed": seed, "precision": precision, "changes": list(changes)}
+    return SimpleNamespace(name=name, facts=facts | {"summary": {"ct": {"dice": dice}}})
+
+
+def both(name, half, full):
+    """One run in each precision for every seed."""
+    changed = ["learning.sam.precision=float32"]
+    for seed, (one, other) in enumerate(zip(half, full, strict=True), start=1):
+        yield record(name, seed, "bfloat16", one)
+        yield record(name, seed, "float32", other, changed)
+
+
+def test_a_pair_is_one_system_and_seed_in_both_precisions():
+    records = [
+        *both("SAM-PP-50", [0.80, 0.82], [0.81, 0.80]),
+        record("U-Net-50", 1, "bfloat16", 0.7),  # has no partner
+        record("SAM-PP-50", 1, "bfloat16", 0.1, ["sam.lora.rank=2"]),  # something else was changed
+    ]
+    pairs = precision_pairs(records, ["ct"])
+    assert pairs["system"].tolist() == ["SAM-PP-50"] * 2
+    assert pairs["difference"].tolist() == pytest.approx([0.01, -0.02])
+
+
+def test_by_system_in_the_order_of_the_book():
+    pairs = precision_pairs(
+        [*both("SAM-Mix-50", [0.8, 0.9], [0.7, 0.9]), *both("U-Net-50", [0.5, 0.5], [0.6, 0.6])],
+        ["ct"],
+    )
+    table = by_system(pairs)
+    assert table.index.tolist() == [("ct", "U-Net-50"), ("ct", "SAM-Mix-50")]
+    assert table["bfloat16"].tolist() == pytest.approx([0.5, 0.85])
+    assert table["bfloat16 ±"].tolist() == pytest.approx([0, 0.05 * 2**0.5])
+    assert table["difference"].tolist() == pytest.approx([0.1, -0.05])
+
+
+def test_equal_is_what_differs_by_less_than_the_seeds():
+    seeds = [0.70, 0.80, 0.90]
+    names = [f"SAM-Mix-{labels}" for labels in (5, 50, 100)]
+    shifts = (-0.02, 0.01, 0.02)
+    records = [
+        item
+        for name, shift in zip(names, shifts, strict=True)
+        for item in both(name, seeds, [dice + shift for dice in seeds])
+    ]
+    found = equality(precision_pairs(records, ["ct"])).loc["ct"]
+    assert found["pairs"] == 9
+    assert found["difference"] == pytest.approx(0.01 / 3)
+    assert found["seeds' deviation"] == pytest.approx(0.1)
+    assert -0.0201 < found["low"] < found["difference"] < found["high"] < 0.0201
+    assert found["equal"]
+
+
+def test_a_shift_of_every_system_is_not_equal():
+    seeds = [0.70, 0.71, 0.72]
+    records = [
+        item
+        for name in ("SAM-Mix-5", "SAM-Mix-50", "U-Net")
+        for item in both(name, seeds, [dice + 0.05 for dice in seeds])
+    ]
+    assert not equality(precision_pairs(records, ["ct"])).loc["ct", "equal"]
