@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from segment_anything.modeling import Sam
 from torch import Tensor
+from torch.nn import functional as F
 from tqdm import trange
 
 from samnb.models.interactive import click_and_correct
@@ -22,7 +23,8 @@ def evaluate(sam: Sam, images: int = 2000, batch: int = 20, progress: bool = Tru
 
     box: the single mask of a tight box; point best of three: of one click in the object's middle;
     clicks n: after n clicks, the later ones in the middle of the largest error (after the first,
-    the mask SAM scores best); score error: mean distance of predicted and true IoU.
+    the mask SAM scores best); score error: mean distance of predicted and true IoU; grid: the truth
+    itself, drawn as finely as SAM's answers are, which no answer can be much better than.
     """
     device = sam.pixel_mean.device
     side = sam.image_encoder.img_size
@@ -45,6 +47,8 @@ def _one_batch(sam: Sam, embeddings: Tensor, masks: Tensor, side: int) -> dict[s
     by_box, by_point = _true_iou(boxed, target, side), _true_iou(first, target, side)[:, 1:]
     return {
         "box": by_box[:, 0],
+        "box best of three": by_box[:, 1:].max(dim=1).values,
+        "grid": iou(_on_grid(target, boxed.logits.shape[-1]), target),
         "point best of three": by_point.max(dim=1).values,
         "score error": (boxed.scores[:, 0] - by_box[:, 0]).abs(),
         "point score error": (first.scores[:, 1:] - by_point).abs(),
@@ -55,3 +59,10 @@ def _one_batch(sam: Sam, embeddings: Tensor, masks: Tensor, side: int) -> dict[s
 def _true_iou(answer: Masks, target: Tensor, side: int) -> Tensor:
     """IoU (R, 4) of each of SAM's masks with the target (R, side, side)."""
     return iou(answer.at_side(side).logits > 0, target[:, None])
+
+
+def _on_grid(target: Tensor, cells: int) -> Tensor:
+    """Masks (R, S, S) bool, known only by the share that they cover of each of cells x cells."""
+    side = target.shape[-1]
+    shares = F.avg_pool2d(target[:, None].float(), side // cells)
+    return F.interpolate(shares, (side, side), mode="bilinear", align_corners=False)[:, 0] > 0.5
