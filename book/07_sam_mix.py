@@ -320,6 +320,7 @@ effect.set_index(["form", "change"]).round(3)
 # | how many labelled slices a step sees | as many as the profile's `marked`, at most all |
 # | which parts of SAM train | {term}`LoRA`, and what `sam.trained` names |
 # | SAM's input side | that of the slices |
+# | in which precision | bfloat16 where the processor is fast in it; [chapter 10](section-half) compares |
 # | $\alpha$ and $\gamma$ of the focal loss | those of the focal loss's paper |
 # | how the map becomes pixels | enlarged smoothly, then cut |
 # | one box or one for each region | one |

@@ -55,9 +55,11 @@ def test_equal_is_what_differs_by_less_than_the_seeds():
     found = equality(precision_pairs(records, ["ct"])).loc["ct"]
     assert found["pairs"] == 9
     assert found["difference"] == pytest.approx(0.01 / 3)
-    assert found["seeds' deviation"] == pytest.approx(0.1)
-    assert -0.0201 < found["low"] < found["difference"] < found["high"] < 0.0201
-    assert found["equal"]
+    assert found["spread"] == pytest.approx(0.1)
+    assert (
+        -0.0201 < found["difference_low"] < found["difference"] < found["difference_high"] < 0.0201
+    )
+    assert found["equal"] == "yes"
 
 
 def test_a_shift_of_every_system_is_not_equal():
@@ -67,4 +69,4 @@ def test_a_shift_of_every_system_is_not_equal():
         for name in ("SAM-Mix-5", "SAM-Mix-50", "U-Net")
         for item in both(name, seeds, [dice + 0.05 for dice in seeds])
     ]
-    assert not equality(precision_pairs(records, ["ct"])).loc["ct", "equal"]
+    assert equality(precision_pairs(records, ["ct"])).loc["ct", "equal"] == "no"

@@ -52,25 +52,22 @@ def by_system(pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def equality(pairs: pd.DataFrame) -> pd.DataFrame:
-    """One row per cohort: the mean difference, its interval over systems, the seeds' deviation.
+    """One row per cohort: mean difference, its interval over systems, deviation between seeds.
 
-    seeds' deviation: root of the mean variance over the seeds of a system in one precision.
+    spread: root of the mean variance over the seeds of a system in one precision; equal: "yes" if
+    the whole interval lies within it, to either side.
     """
-    rows = []
+    rows = {}
     for cohort, own in pairs.groupby("cohort", sort=False):
         drawn = own.rename(columns={"system": "patient"}).assign(system="all")
-        interval = patient_interval(drawn, "difference").iloc[0]
+        found = patient_interval(drawn, "difference").iloc[0]
         spread = float(np.sqrt(own.groupby("system")[[HALF, FULL]].var(ddof=1).to_numpy().mean()))
-        low, high = interval["low"], interval["high"]
-        rows.append(
-            {
-                "cohort": cohort,
-                "pairs": len(own),
-                "difference": interval["mean"],
-                "low": low,
-                "high": high,
-                "seeds' deviation": spread,
-                "equal": bool(-spread < low and high < spread),
-            }
-        )
-    return pd.DataFrame(rows).set_index("cohort")
+        rows[cohort] = {
+            "pairs": len(own),
+            "difference": found["mean"],
+            "difference_low": found["low"],
+            "difference_high": found["high"],
+            "spread": spread,
+            "equal": "yes" if max(-found["low"], found["high"]) < spread else "no",
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("Cohort")

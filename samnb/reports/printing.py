@@ -54,6 +54,10 @@ COLUMNS = {
     "milliseconds": Column("ms a slice", 1),
     "memory": Column("Memory, MB", 0),
     "device": Column("Device"),
+    "pairs": Column("Pairs", 0),
+    "difference": Column("Difference"),
+    "spread": Column("Between seeds"),
+    "equal": Column("Equal"),
     "seeds": Column("Seeds", 0),
     "missing": Column("Missing seeds"),
 }
