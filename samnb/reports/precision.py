@@ -37,18 +37,19 @@ def precision_pairs(records: Iterable[Record], cohorts: Sequence[str]) -> pd.Dat
     return both.assign(difference=both[FULL] - both[HALF])
 
 
-def by_system(pairs: pd.DataFrame) -> pd.DataFrame:
-    """One row per cohort and system: mean and deviation over its seeds in either precision."""
-    rows = pairs.groupby(["cohort", "system"], sort=False)
-    found = {
-        f"{kind}{mark}": rows[kind].agg(how)
-        for kind in (HALF, FULL)
-        for mark, how in (("", "mean"), (" ±", "std"))
-    }
-    table = pd.DataFrame(found).assign(difference=rows["difference"].mean(), pairs=rows.size())
-    cohorts = table.index.unique("cohort")
-    order = [(one, name) for one in cohorts for name in in_order(table.loc[one].index)]
-    return table.loc[order]
+def by_system(pairs: pd.DataFrame, cohort: str) -> pd.DataFrame:
+    """One row per system: mean and deviation over its seeds in either precision."""
+    rows = pairs[pairs["cohort"] == cohort].groupby("system")
+    table = pd.DataFrame(
+        {
+            HALF: rows[HALF].mean(),
+            f"{HALF}_deviation": rows[HALF].std(),
+            FULL: rows[FULL].mean(),
+            f"{FULL}_deviation": rows[FULL].std(),
+            "difference": rows["difference"].mean(),
+        }
+    )
+    return table.loc[in_order(table.index)].rename_axis("System")
 
 
 def equality(pairs: pd.DataFrame) -> pd.DataFrame:
