@@ -286,7 +286,7 @@ print(
 # %%
 pd.DataFrame(measured, index=["mean IoU", "aim"]).T.map(
     "{:.2f}".format, na_action="ignore"
-)
+).fillna("–")
 
 # %%
 glue("parameters", f"{record['parameters'] / 1e6:.1f}", display=False)
