@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from samnb.reports.precision import by_system, equality, precision_pairs
+from samnb.reports.printing import styled
 
 
 def record(name, seed, precision, dice, changes=()):
@@ -70,3 +71,15 @@ def test_a_shift_of_every_system_is_not_equal():
         for item in both(name, seeds, [dice + 0.05 for dice in seeds])
     ]
     assert equality(precision_pairs(records, ["ct"])).loc["ct", "equal"] == "no"
+
+
+def test_without_pairs_the_tables_are_empty():
+    """A profile may plan none, and where half precision is not fast every run is in float32."""
+    lone = [record("U-Net", 1, "float32", 0.7)]
+    for records in ([], lone, [*lone, record("U-Net", 1, "float32", 0.7, ["a.precision=float32"])]):
+        pairs = precision_pairs(records, ["ct"])
+        assert pairs.empty
+        for table in (by_system(pairs, "ct"), equality(pairs)):
+            assert table.empty
+            assert "difference" in table
+            styled(table)

@@ -28,7 +28,7 @@ def precision_pairs(records: Iterable[Record], cohorts: Sequence[str]) -> pd.Dat
         (cohort, record.name, record.facts["seed"], record.facts["precision"],
          record.facts["summary"][cohort]["dice"])
         for record in records
-        if not [change for change in record.facts["changes"] if ".precision=" not in change]
+        if all(".precision=" in change for change in record.facts["changes"])
         for cohort in cohorts
     ]  # fmt: skip
     long = pd.DataFrame(rows, columns=["cohort", "system", "seed", "precision", "dice"])
@@ -58,17 +58,13 @@ def equality(pairs: pd.DataFrame) -> pd.DataFrame:
     spread: root of the mean variance over the seeds of a system in one precision; equal: "yes" if
     the whole interval lies within it, to either side.
     """
-    rows = {}
+    rows = []
     for cohort, own in pairs.groupby("cohort", sort=False):
         drawn = own.rename(columns={"system": "patient"}).assign(system="all")
         found = patient_interval(drawn, "difference").iloc[0]
+        mean, low, high = found[["mean", "low", "high"]]
         spread = float(np.sqrt(own.groupby("system")[[HALF, FULL]].var(ddof=1).to_numpy().mean()))
-        rows[cohort] = {
-            "pairs": len(own),
-            "difference": found["mean"],
-            "difference_low": found["low"],
-            "difference_high": found["high"],
-            "spread": spread,
-            "equal": "yes" if max(-found["low"], found["high"]) < spread else "no",
-        }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("Cohort")
+        equal = "yes" if max(-low, high) < spread else "no"
+        rows.append((cohort, len(own), mean, low, high, spread, equal))
+    names = ["Cohort", "pairs", "difference", "difference_low", "difference_high"]
+    return pd.DataFrame(rows, columns=[*names, "spread", "equal"]).set_index("Cohort")
