@@ -255,10 +255,11 @@ styled(tables[f"{cohorts[0]}-precision"], "In-domain, Dice")
 styled(tables[f"{cohorts[-1]}-precision"], "Cross-domain, Dice")
 
 # %% [markdown]
-# No pair is equal: rounding alone sends a training down another path, as another seed does. The question is whether the precision moves the results *more* than a seed does, or always to the
-# same side. So the rule was this, written before the runs were made: take the mean difference over all
-# pairs with its bootstrap interval (systems are drawn, each with its seeds); if the whole interval is
-# narrower than the deviation between seeds, to either side, the two precisions are called equal.
+# No pair is equal: rounding alone sends a training down another path, as another seed does. The question
+# is whether the precision moves the results *more* than a seed does, or always to the same side. So the
+# rule was this, written before the runs were made: take the mean difference over all pairs with its
+# bootstrap interval (systems are drawn, each with its seeds); if the whole interval is narrower than the
+# deviation between seeds, to either side, the two precisions are called equal.
 
 # %% tags=["nbval-ignore-output"]
 tables["precision"] = equality(pairs)
