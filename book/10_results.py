@@ -257,18 +257,19 @@ styled(tables[f"{cohorts[-1]}-precision"], "Cross-domain, Dice")
 # %% [markdown]
 # No pair is equal: rounding alone sends a training down another path, as another seed does. The question
 # is whether the precision moves the results *more* than a seed does, or always to the same side. So the
-# rule was this, written before the runs were made: take the mean difference over all pairs with its
-# bootstrap interval (systems are drawn, each with its seeds); if the whole interval is narrower than the
-# deviation between seeds, to either side, the two precisions are called equal.
+# rule was this, written when only the soft form had been run in both: take the mean difference over all
+# pairs with its bootstrap interval (systems are drawn, each with its seeds); if the whole interval is
+# narrower than the deviation between seeds, to either side, the two precisions are called equal.
 
 # %% tags=["nbval-ignore-output"]
 tables["precision"] = equality(pairs)
-styled(tables["precision"])
+print(f"{len(pairs)} pairs in {len(cohorts)} cohorts")
+styled(tables["precision"].drop(columns="pairs"))
 
 # %% [markdown]
 # The last column is the answer. Single systems may still lie a deviation apart or more: with three seeds
 # and this many rows some must. Mind the signs too, since a drift of most rows to one side would be worth
-# a second look. In-domain most are negative, by thousandths: if the precisions differ at all, then
+# a second look. In-domain most are negative, by a hundredth or so: if the precisions differ at all, then
 # float32 is not the better one, and the choice of a seed decides more.
 #
 # ## What it costs
