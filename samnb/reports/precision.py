@@ -1,10 +1,10 @@
 """Half precision against full: is what bfloat16 changes more than what another seed changes?
 
-The rule was written down when only one system had been run in both. A pair is one system with one seed in both
-precisions. The mean difference over all pairs gets a bootstrap interval; systems are drawn, each
-with its seeds, since a system may like one precision better. If the whole interval is narrower than
-the deviation between seeds, to either side, then the two are called equal: to choose a precision
-matters less than to choose a seed.
+The rule was written down when only one system had been run in both. A pair is one system with one
+seed in both precisions. The mean difference over all pairs gets a bootstrap interval; systems are
+drawn, each with its seeds, since a system may like one precision better. If the whole interval is
+narrower than the deviation between seeds, to either side, then the two are called equal: to
+choose a precision matters less than to choose a seed.
 """
 
 from collections.abc import Iterable, Sequence
