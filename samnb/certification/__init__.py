@@ -1,0 +1,1 @@
+"""Is a changed code still the same computation? Old and new are rehearsed and compared."""
