@@ -96,8 +96,12 @@ def _feed(digest: Any, value: Any) -> None:
         digest.update(f"{value.dtype}{value.shape}".encode())
         digest.update(np.ascontiguousarray(value).tobytes())
     elif isinstance(value, pd.DataFrame):
-        for name in sorted(value):
-            _feed(digest, [name, value[name].to_numpy()])
+        # In one form for tables of any make: numbers as float64, all else as text.
+        for name in sorted(value.dropna(axis="columns", how="all")):
+            column = value[name]
+            number = pd.api.types.is_numeric_dtype(column)
+            _feed(digest, [name, column.to_numpy(float, na_value=np.nan) if number
+                           else column.astype(str).tolist()])  # fmt: skip
     elif isinstance(value, dict):
         for name in sorted(value, key=str):
             _feed(digest, [str(name), value[name]])
