@@ -266,8 +266,8 @@ def _note_made_measures(notes: _Notes) -> None:
         for spacing in (None, (3.0, 0.8, 0.7)):
             volumes = [
                 metrics.measure(one, other, 2.0, spacing)
-                for one in (truths, np.zeros_like(truths))
-                for other in (answers, truths * 0)
+                for one in (truths[:12], truths[:12] * 0)
+                for other in (answers[:12], truths[:12] * 0)
             ]
             notes("measures", f"made volumes {side} {spacing}", volumes)
     labels, scores = generator.integers(0, 2, 40), generator.integers(0, 5, 40) / 4
