@@ -16,12 +16,13 @@ from tqdm import tqdm
 
 from samnb import paths
 from samnb.adaptation import teach_with_boxes
+from samnb.answers import segment
 from samnb.data import cohort
 from samnb.data.geometry import restore_mask
 from samnb.data.readers import open_scan
 from samnb.data.slices import SliceSet
+from samnb.derived import CEILINGS, ORGANS, note
 from samnb.errors import SamnbError
-from samnb.evaluation import segment
 from samnb.experiments import load_method, plan
 from samnb.files import atomic_path
 from samnb.metrics import dice, measure
@@ -35,8 +36,6 @@ from samnb.records import Run
 
 QUALITIES = (1.0, 0.75, 0.5)  # IoU of the box with the tight one
 SMALLEST = 20  # pixels of a mask, for a box to mean anything
-ORGANS = ("liver", "kidneys", "spleen")
-CEILINGS = ("sam_pp", "sam_mix", "sam_mix_guided")  # their SAM needs a box and nothing else
 TOLERANCE = 2.0  # mm, of the surface Dice
 
 
@@ -148,6 +147,7 @@ def main() -> None:
     for name in wanted:
         with atomic_path(folder / f"{name}.csv") as temporary:
             pd.DataFrame(TABLES[name]()).to_csv(temporary, index=False, float_format="%.5f")
+        note(f"tables/real/{name}.csv")
         print(folder / f"{name}.csv")
 
 

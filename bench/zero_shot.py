@@ -16,6 +16,7 @@ from samnb.data import cohort
 from samnb.data.plain_folder import FolderRules
 from samnb.data.readers import list_scans
 from samnb.data.slices import SliceSet, prepare
+from samnb.derived import note
 from samnb.files import atomic_path
 from samnb.metrics import dice
 from samnb.models.box_prompted import segment_in_boxes
@@ -85,6 +86,7 @@ def main() -> None:
     print(table.to_string(index=False))
     with atomic_path(paths.results_root() / "pocket_sam" / "zero_shot.csv") as temporary:
         table.to_csv(temporary, index=False)
+    note("pocket_sam/zero_shot.csv")
 
 
 if __name__ == "__main__":

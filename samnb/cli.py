@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from samnb import cli_data, cli_run, cli_stock, cli_weights
+from samnb import cli_certify, cli_data, cli_run, cli_stock, cli_weights
 from samnb.cli_options import ProfileOption
 from samnb.errors import SamnbError
 
@@ -31,7 +31,8 @@ app = typer.Typer(
 app.add_typer(cli_data.app, name="data")
 app.add_typer(cli_weights.app, name="weights")
 app.command()(cli_run.run)
-app.command()(cli_run.runs)
+app.add_typer(cli_run.runs_app, name="runs")
+app.command()(cli_certify.certify)
 app.command()(cli_stock.stock_nnunet)
 
 

@@ -152,13 +152,24 @@ def _print_result(record, cohorts: list[str]) -> None:
     print(f"{record.name}{changes}, seed {facts['seed']}: Dice {dice}; {where}", flush=True)
 
 
-def runs(profile: ProfileOption = "pocket") -> None:
+runs_app = typer.Typer(
+    help="Runs of a profile: which are there, and the answers that they keep.",
+    invoke_without_command=True,
+)
+
+
+@runs_app.callback()
+def runs(context: typer.Context, profile: ProfileOption = "pocket") -> None:
     """List the runs of a profile: what is there, what is stale, what is still missing.
+
+    Fresh: made by this code. Certified: by an older one that computes the same (`samnb certify`).
 
     Dice is the mean over the test slices of each cohort; seconds are those of the training.
 
     Example: [cyan]samnb runs --profile smoke[/cyan]
     """
+    if context.invoked_subcommand:
+        return
     from samnb.experiments import plan, state
     from samnb.records import all_records, read_record, run_of
 
@@ -167,11 +178,11 @@ def runs(profile: ProfileOption = "pocket") -> None:
     others = [run_of(record, chosen) for record in all_records(chosen)]
     cohorts = _tested(chosen)
     heads = "".join(f" {cohort[:16]:>16}" for cohort in cohorts)
-    print(f"{'system':<16} {'labels':>6} {'seed':>4}  {'state':<8}{heads} {'seconds':>8}")
+    print(f"{'system':<16} {'labels':>6} {'seed':>4}  {'state':<9}{heads} {'seconds':>8}")
     for each in planned + [run for run in others if run not in planned]:
         record = read_record(each)
         labels = "all" if each.labels is None else each.labels
-        line = f"{each.system:<16} {labels:>6} {each.seed:>4}  {state(each):<8}"
+        line = f"{each.system:<16} {labels:>6} {each.seed:>4}  {state(each):<9}"
         if record:
             for cohort in cohorts:
                 line += (
@@ -179,3 +190,46 @@ def runs(profile: ProfileOption = "pocket") -> None:
                 )
             line += f" {record.facts['seconds']['training']:8.0f}"
         print(line + (f"  {' '.join(each.changes)}" if each.changes else ""))
+
+
+@runs_app.command()
+def others() -> None:
+    """List results that are no records: tables that need pixels or hours, and their state.
+
+    Example: [cyan]samnb runs others[/cyan]
+    """
+    from samnb.derived import DERIVED, standing
+
+    for file, made in DERIVED.items():
+        state, why = standing(file)
+        print(f"{file:<32} {state:<9} {why or ''}" + (f"; {made.command}" if why else ""))
+
+
+@runs_app.command()
+def answers(profile: ProfileOption = "pocket") -> None:
+    """Give records the answers they lack, where the trained weights are still at hand.
+
+    A record keeps the masks of all test slices, so that a new metric or rule is measured without
+    training. Records from before answers were kept get them here, or when they are next made.
+
+    Example: [cyan]samnb runs answers --profile pocket[/cyan]
+    """
+    from samnb.experiments import load_method, state, weights_at_hand
+    from samnb.records import all_records, run_of
+    from samnb.remeasure import keep_answers
+
+    chosen = load_profile(profile)
+    counts = dict.fromkeys(("have them", "got them", "no weights at hand", "stale"), 0)
+    for record in all_records(chosen):
+        wanted = run_of(record, chosen)
+        if record.answers:
+            counts["have them"] += 1
+        elif state(wanted) == "stale":
+            counts["stale"] += 1
+        elif not weights_at_hand(wanted):
+            counts["no weights at hand"] += 1
+        else:
+            watched = sys.stderr.isatty()
+            keep_answers(wanted, record, load_method(wanted, watched), watched)
+            counts["got them"] += 1
+    print(", ".join(f"{count} {what}" for what, count in counts.items()))

@@ -45,19 +45,7 @@ def _once_per_change(read: Callable) -> Callable:
 @_once_per_change
 def code_hash(path: Path | str) -> str:
     """Short hash of a file's code: equal after edits of comments, docstrings and line breaks."""
-    return hashlib.sha256(_outline(_parse(path)).encode()).hexdigest()[:16]
-
-
-@_once_per_change
-def settings_read(path: Path | str, variable: str) -> set[str]:
-    """Names that a file reads of what it calls `variable`: of `profile.sam.side`, sam."""
-    return {
-        node.attr
-        for node in ast.walk(_parse(path))
-        if isinstance(node, ast.Attribute)
-        and isinstance(node.value, ast.Name)
-        and node.value.id == variable
-    }
+    return hashlib.sha256(outline(_parse(path)).encode()).hexdigest()[:16]
 
 
 def _parse(path: Path | str) -> ast.Module:
@@ -82,26 +70,26 @@ def _files_of(module: str) -> list[Path]:
     return [file for file in files if file.is_file()]
 
 
-def _outline(node: object) -> str:
-    """A syntax tree as text. `ast.dump` would not do: it differs between versions of Python."""
+def outline(node: object) -> str:
+    """A syntax tree as text, without docstrings. `ast.dump` differs between versions of Python."""
     if isinstance(node, list):
-        return "[" + " ".join(map(_outline, node)) + "]"
+        return "[" + " ".join(map(outline, node)) + "]"
     if not isinstance(node, ast.AST):
         return repr(node)
-    inside = [f"{name}={_outline(value)}" for name, value in _parts(node)]
+    inside = [f"{name}={outline(value)}" for name, value in _parts(node)]
     return f"({type(node).__name__} {' '.join(inside)})"
 
 
 def _parts(node: ast.AST) -> Iterator[tuple[str, object]]:
     """Fields of a node that say something; what newer versions of Python add is empty in ours."""
     for name, value in ast.iter_fields(node):
-        if name == "body" and isinstance(value, list) and value and _is_text(value[0]):
+        if name == "body" and isinstance(value, list) and value and is_text(value[0]):
             value = value[1:]
         if value is not None and value != [] and name != "ctx":
             yield name, value
 
 
-def _is_text(node: ast.AST) -> bool:
+def is_text(node: ast.AST) -> bool:
     return (
         isinstance(node, ast.Expr)
         and isinstance(node.value, ast.Constant)

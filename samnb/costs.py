@@ -1,15 +1,12 @@
 """What a method costs, and on what it was run: counted or measured, never estimated."""
 
 import platform
-import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
-
-from samnb.paths import CHECKOUT
 
 PACKAGES = ("samnb", "torch", "monai", "numpy", "scipy", "segment-anything", "peft", "accelerate")
 
@@ -64,12 +61,10 @@ def versions() -> dict[str, str]:
     return found
 
 
-def commit() -> str | None:
-    """The checkout's commit, with "-dirty" if files differ from it; None outside of git."""
-    asked = subprocess.run(
-        ["git", "-C", str(CHECKOUT), "describe", "--always", "--dirty", "--abbrev=12"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return asked.stdout.strip() or None
+def processor() -> str:
+    """The processor's name, as far as the system tells it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    for line in cpuinfo.read_text().splitlines() if cpuinfo.is_file() else ():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,41 +1,24 @@
-"""Every system is examined alike: the image alone in, tables per slice and per scan out.
+"""Every system is measured alike, from its answers: a table per slice and per scan.
 
 Slices are measured in pixels and scans in mm, both on the model's grid; a scan is made of the
 slices that the profile keeps of it, in their order.
 """
-
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, fields
 
 import numpy as np
 import pandas as pd
 import torch
 from scipy.stats import mannwhitneyu
 from torch import Tensor, nn
-from tqdm import tqdm
 
+from samnb.answers import Answers, ask, scan_rows, segment
 from samnb.data.slices import SliceSet
 from samnb.metrics import METRICS, dice, measure, measure_slices
-from samnb.models.method import Answer
 from samnb.prompts import box_iou, box_of
 
 SLICE_TOLERANCE = 2.0  # pixels, of the surface Dice
 SCAN_TOLERANCE = 2.0  # mm
-CHUNK = 32  # slices segmented at once
-PICTURED = {1: 6, 0: 2}  # slices kept for pictures, with and without the target
 SPACING = ["spacing_z", "spacing_row", "spacing_column"]
 SCAN_COLUMNS = ["dice", "hd95", "surface_dice", "hd", "iou"]
-
-
-@dataclass(frozen=True)
-class Examined:
-    """Tables of one cohort, one row per slice and per scan, and the seconds in the network."""
-
-    slices: pd.DataFrame
-    scans: pd.DataFrame
-    seconds: float
 
 
 def examine(
@@ -45,39 +28,52 @@ def examine(
     cohort: str,
     precision: str = "float32",
     progress: bool = False,
-) -> Examined:
-    """Segment these rows of `slices` with `method` and measure the answers.
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Ask `method` about these rows of `slices` and measure: tables of slices and of scans."""
+    return measure_answers(ask(method, slices, rows, cohort, precision, progress), slices, cohort)
+
+
+def measure_answers(
+    answers: Answers, slices: SliceSet, cohort: str
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Tables of one cohort, one row per slice and one per scan.
 
     In the table of slices, box_iou compares the box of the answer with the tight box of the truth,
     and hit says whether the maximum of the activation map lies inside the truth; both are NaN
     where there is no target, no box or no map.
     """
-    scans = slices.index.loc[rows].groupby("scan", sort=False).indices
-    slice_tables, scan_tables, seconds = [], [], 0.0
-    bar = tqdm(scans.items(), desc=f"testing on {cohort}", disable=not progress, leave=False)
-    for scan, places in bar:
-        table = slices.index.loc[rows[places]].sort_values("slice")
-        truths = np.asarray(slices.masks[table.index.to_numpy()]).astype(bool)
-        began = time.perf_counter()
-        answer = segment(method, slices, table.index.to_numpy(), precision)
-        seconds += time.perf_counter() - began
-        named = {"cohort": cohort, "patient": table["patient"].iloc[0], "scan": scan}
-        slice_tables.append(_slice_rows(named, table, truths, answer))
+    slice_tables, scan_tables, start = [], [], 0
+    for rows in scan_rows(slices, answers.rows):
+        places = slice(start, start := start + len(rows))
+        table = slices.index.loc[rows]
+        truths = np.asarray(slices.masks[rows]).astype(bool)
+        named = {
+            "cohort": cohort,
+            "patient": table["patient"].iloc[0],
+            "scan": table["scan"].iloc[0],
+        }
+        slice_tables.append(_slice_rows(named, table, truths, answers, places))
         spacing = table[SPACING].iloc[0].tolist()
-        measured = measure(answer.masks.numpy(), truths, SCAN_TOLERANCE, spacing)
+        measured = measure(answers.masks(places), truths, SCAN_TOLERANCE, spacing)
         scan_tables.append(named | {name: measured[name] for name in SCAN_COLUMNS})
-    return Examined(pd.concat(slice_tables, ignore_index=True), pd.DataFrame(scan_tables), seconds)
+    return pd.concat(slice_tables, ignore_index=True), pd.DataFrame(scan_tables)
 
 
 def _slice_rows(
-    named: dict[str, str], table: pd.DataFrame, truths: np.ndarray, answer: Answer
+    named: dict[str, str],
+    table: pd.DataFrame,
+    truths: np.ndarray,
+    answers: Answers,
+    places: slice,
 ) -> pd.DataFrame:
     nothing = np.full(len(table), np.nan)
-    presence = nothing if answer.presence is None else answer.presence.numpy()
+    presence = nothing if answers.presence is None else answers.presence[places]
     columns = {"slice": table["slice"], "label": table["label"], "presence": presence}
-    columns |= measure_slices(answer.masks.numpy(), truths, SLICE_TOLERANCE)
-    columns["box_iou"] = nothing if answer.boxes is None else box_fit(answer.boxes, truths)
-    columns["hit"] = nothing if answer.cams is None else hits(answer.cams, truths)
+    columns |= measure_slices(answers.masks(places), truths, SLICE_TOLERANCE)
+    columns["box_iou"] = nothing if answers.boxes is None else box_fit(
+        torch.from_numpy(answers.boxes[places]), truths
+    )  # fmt: skip
+    columns["hit"] = nothing if answers.peaks is None else hits(answers.peaks[places], truths)
     rows = pd.DataFrame({name: np.asarray(value) for name, value in columns.items()})
     for place, (name, value) in enumerate(named.items()):
         rows.insert(place, name, value)
@@ -93,52 +89,13 @@ def box_fit(boxes: Tensor, truths: np.ndarray) -> np.ndarray:
     return found
 
 
-def hits(cams: Tensor, truths: np.ndarray) -> np.ndarray:
-    """The pointing game: 1 where the middle of the strongest cell of a map (N, g, g) lies inside
-    the mask (N, S, S), else 0; NaN where the mask is empty.
+def hits(peaks: np.ndarray, truths: np.ndarray) -> np.ndarray:
+    """The pointing game: 1 where the pixel (row, column) lies inside the mask (N, S, S), else 0.
+
+    NaN where the mask is empty. peaks: (N, 2), as `samnb.answers.peaks` reads them off a map.
     """
-    count, height, width = cams.shape
-    row, column = np.divmod(cams.reshape(count, -1).argmax(dim=1).numpy(), width)
-    side = truths.shape[-1]
-    middle = [((place + 0.5) * side / cells).astype(int) for place, cells in
-              ((row, height), (column, width))]  # fmt: skip
-    inside = truths[np.arange(count), middle[0], middle[1]].astype(float)
+    inside = truths[np.arange(len(truths)), peaks[:, 0], peaks[:, 1]].astype(float)
     return np.where(truths.any(axis=(1, 2)), inside, np.nan)
-
-
-def segment(
-    method: nn.Module, slices: SliceSet, rows: np.ndarray, precision: str = "float32"
-) -> Answer:
-    """The method's answer for these rows, on the CPU, computed in chunks."""
-    device = next(method.parameters()).device
-    parts = []
-    with _examining(method, device, precision):
-        for start in range(0, len(rows), CHUNK):
-            images, _ = slices.load(rows[start : start + CHUNK])
-            parts.append(method.segment(torch.from_numpy(images).to(device)))
-    joined = {}
-    for field in fields(Answer):
-        values = [getattr(part, field.name) for part in parts]
-        joined[field.name] = None if values[0] is None else _plain(torch.cat(values))
-    return Answer(**joined)
-
-
-def _plain(values: Tensor) -> Tensor:
-    """On the CPU, and in a precision that NumPy knows."""
-    return (values.float() if values.is_floating_point() else values).cpu()
-
-
-@contextmanager
-def _examining(method: nn.Module, device: torch.device, precision: str) -> Iterator[None]:
-    """As a finished method is used; afterwards it is as it was."""
-    training = method.training
-    method.eval()
-    half = torch.autocast(device.type, getattr(torch, precision), enabled=precision != "float32")
-    try:
-        with torch.no_grad(), half:
-            yield
-    finally:
-        method.train(training)
 
 
 def mean_dice(
@@ -168,34 +125,3 @@ def summarise(table: pd.DataFrame) -> dict[str, dict[str, float]]:
         labels, scores = rows["label"].to_numpy(), rows["presence"].to_numpy(dtype=float)
         found[cohort]["auc"] = area_under_curve(labels, scores)
     return found
-
-
-def pictured_rows(index: pd.DataFrame, rows: np.ndarray) -> np.ndarray:
-    """Rows for pictures, evenly through the test set: six with the target, two without.
-
-    The rule knows slices, not systems: all systems are shown on the same ones.
-    """
-    labels = index["label"].to_numpy()[rows]
-    chosen = [evenly(rows[labels == label], count) for label, count in PICTURED.items()]
-    return np.concatenate(chosen)
-
-
-def evenly(rows: np.ndarray, count: int) -> np.ndarray:
-    """At most `count` of the rows, the middle of each of as many equal stretches."""
-    count = min(count, len(rows))
-    return rows[((np.arange(count) + 0.5) * len(rows) / max(1, count)).astype(int)]
-
-
-def pictures(
-    method: nn.Module, slices: SliceSet, rows: np.ndarray, cohort: str, precision: str = "float32"
-) -> dict[str, np.ndarray]:
-    """The whole answer on a few rows, as arrays; what the method does not know is left out."""
-    index = slices.index.loc[rows]
-    arrays = {"row": rows, "cohort": np.full(len(rows), cohort)}
-    arrays |= {"scan": index["scan"].to_numpy(str), "slice": index["slice"].to_numpy()}
-    answer = segment(method, slices, rows, precision)
-    for field in fields(Answer):
-        value = getattr(answer, field.name)
-        if value is not None:
-            arrays[field.name] = (value.half() if field.name == "cams" else value).numpy()
-    return arrays

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,50 +23,67 @@ from torch import nn
 from tqdm import tqdm
 
 from samnb import costs, teaching
+from samnb.checkout import require_committed_code
 from samnb.checkpoint import restore
 from samnb.errors import SamnbError
 from samnb.files import atomic_path, read_json, write_json
-from samnb.keys import Identity, first_run, identify, why_stale
+from samnb.keys import Identity, first_run, identify, identity_of, standing
 from samnb.models.lora import count_parameters
 from samnb.models.registry import SYSTEMS, find_system
-from samnb.outcome import examine_run
+from samnb.outcome import examine_run, save_run_adapter
 from samnb.paths import data_root
 from samnb.profiles import Profile
 from samnb.records import Record, Run, read_record, write_record
+from samnb.remeasure import answers_hold, measure_again
 from samnb.workers import end_with_parent
 
-WEIGHTS, LESSON, EVENTS = "weights.safetensors", "lesson.json", "events"
+WEIGHTS, LESSON, EVENTS, ADAPTER = "weights.safetensors", "lesson.json", "events", "adapter"
 
 
 def run(wanted: Run, progress: bool = True, force: bool = False, events: bool = False) -> Record:
-    """The record of this run; trained and tested here and now unless a fresh one is there.
+    """The record of this run; trained and tested here and now unless a good one is there.
 
-    force: even then, from the first step on. events: keep TensorBoard's files of the training.
+    Good is a record that is fresh, or certified to be what this code would give. One of which only
+    the measures are stale is measured again from its answers. force: make it anew in any case, from
+    the first step on. events: keep TensorBoard's files of the training.
     """
     _check(wanted)
     identity = identify(wanted)
-    if not force and (record := _fresh(wanted, identity)):
+    if not force and (record := _good(wanted, identity)):
         return record
+    require_committed_code()
     if before := first_run(wanted):
         run(before, progress)
-    with _alone(wanted, identity, progress):
+    key = identity.keys["weights"]
+    with _alone(wanted, key, progress):
         if force:
-            shutil.rmtree(_trained(identity), ignore_errors=True)
-            shutil.rmtree(_training(identity), ignore_errors=True)
-        elif record := _fresh(wanted, identity):
+            shutil.rmtree(_trained(key), ignore_errors=True)
+            shutil.rmtree(_training(key), ignore_errors=True)
+        elif record := _good(wanted, identity):
             return record  # made by the process that was waited for
         elif stale := read_record(wanted):
-            print(f"{wanted}: made anew; {why_stale(stale, identity)}.", file=sys.stderr)
+            reason = standing(stale, identity)[1]
+            if answers_hold(stale, identity):
+                print(f"{wanted}: measured again; {reason}.", file=sys.stderr)
+                return measure_again(wanted, identity, stale)
+            print(f"{wanted}: made anew; {reason}.", file=sys.stderr)
         return _make(wanted, identity, progress, events)
 
 
 def load_method(wanted: Run, progress: bool = True) -> nn.Module:
     """The trained method of this run, ready to segment; trained here if its weights are gone."""
     _check(wanted)
-    identity = identify(wanted)
+    key = _weights_key(wanted, identify(wanted))
     first = load_method(before, progress) if (before := first_run(wanted)) else None
-    with _alone(wanted, identity, progress):
-        return _taught(wanted, identity, first, progress)[0]
+    with _alone(wanted, key, progress):
+        return _taught(wanted, key, first, progress)[0]
+
+
+def weights_at_hand(wanted: Run) -> bool:
+    """Whether `load_method` need not train."""
+    if not teaching.has_something_to_learn(wanted):
+        return (before := first_run(wanted)) is None or weights_at_hand(before)
+    return (_trained(_weights_key(wanted, identify(wanted))) / LESSON).is_file()
 
 
 def run_many(runs: Sequence[Run], workers: int = 1, progress: bool = True) -> list[Record]:
@@ -147,11 +164,8 @@ def _start_worker(turn: Any, gpus: list[str]) -> None:
 
 
 def state(wanted: Run) -> str:
-    """Whether the run's record is "fresh", "stale" or "missing"."""
-    record = read_record(wanted)
-    if record is None:
-        return "missing"
-    return "stale" if why_stale(record, identify(wanted)) else "fresh"
+    """Whether the run's record is "fresh", "certified", "stale" or "missing"."""
+    return standing(read_record(wanted), identify(wanted))[0]
 
 
 def plan(profile: Profile) -> list[Run]:
@@ -206,27 +220,35 @@ def _check(wanted: Run) -> None:
         raise SamnbError(f"No seed {wanted.seed}.", "use a number from 0 on.")
 
 
-def _fresh(wanted: Run, identity: Identity) -> Record | None:
+def _good(wanted: Run, identity: Identity) -> Record | None:
     record = read_record(wanted)
-    return record if record and why_stale(record, identity) is None else None
+    return record if standing(record, identity)[0] in ("fresh", "certified") else None
 
 
-def _trained(identity: Identity) -> Path:
+def _weights_key(wanted: Run, identity: Identity) -> str:
+    """By which the weights of the run are known: a certified record has those of the older code."""
+    record = read_record(wanted)
+    if standing(record, identity)[0] == "certified":
+        return identity_of(record).keys["weights"]
+    return identity.keys["weights"]
+
+
+def _trained(key: str) -> Path:
     """Where the final weights stay."""
-    return data_root() / "trained" / identity.key
+    return data_root() / "trained" / key
 
 
-def _training(identity: Identity) -> Path:
+def _training(key: str) -> Path:
     """Where the checkpoints of an unfinished training lie."""
-    return data_root() / "training" / identity.key
+    return data_root() / "training" / key
 
 
 @contextmanager
-def _alone(wanted: Run, identity: Identity, progress: bool) -> Iterator[None]:
+def _alone(wanted: Run, key: str, progress: bool) -> Iterator[None]:
     """Held by the one process that makes a run; others wait here."""
     folder = data_root() / "training"
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / f"{identity.key}.lock")
+    lock = FileLock(folder / f"{key}.lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -241,7 +263,7 @@ def _alone(wanted: Run, identity: Identity, progress: bool) -> Iterator[None]:
 
 def _taught(
     wanted: Run,
-    identity: Identity,
+    key: str,
     first: nn.Module | None,
     progress: bool,
     events: bool = False,
@@ -251,10 +273,10 @@ def _taught(
     lesson: dict[str, Any] = {"history": [], "validation": [], "seconds": 0.0}
     learns = teaching.has_something_to_learn(wanted)
     lesson["trainable"] = count_parameters(method).trainable if learns else 0
-    folder = _trained(identity)
+    folder = _trained(key)
     if lesson["trainable"]:
         if not (folder / LESSON).is_file():
-            lesson |= _learn(wanted, identity, method, progress, events)
+            lesson |= _learn(wanted, key, method, progress, events)
             write_json(folder / LESSON, lesson)  # says that the weights beside it are whole
         restore(method, load_file(folder / WEIGHTS))
         lesson = read_json(folder / LESSON)
@@ -262,10 +284,10 @@ def _taught(
 
 
 def _learn(
-    wanted: Run, identity: Identity, method: nn.Module, progress: bool, events: bool
+    wanted: Run, key: str, method: nn.Module, progress: bool, events: bool
 ) -> dict[str, Any]:
     """Train, leave the weights (and what TensorBoard shows) on the disk, and say how it went."""
-    training, kept = _training(identity), _trained(identity)
+    training, kept = _training(key), _trained(key)
     trained = teaching.teach(wanted, method, training, progress, events)
     # Cloned, since networks may hold one layer under two names, which the format refuses.
     weights = {name: value.cpu().clone() for name, value in trained.weights.items()}
@@ -280,13 +302,12 @@ def _learn(
 
 
 def _make(wanted: Run, identity: Identity, progress: bool, events: bool) -> Record:
-    """Train, test, write the record."""
+    """Train, test, write the record; the adapter goes beside the weights."""
     costs.forget_peak_memory(Accelerator().device)
     before = first_run(wanted)
     first = load_method(before, progress) if before else None
-    method, lesson = _taught(wanted, identity, first, progress, events)
-    outcome = examine_run(wanted, method, lesson, progress)
-    facts = {**outcome.facts, **asdict(identity), "key": identity.key}
-    return write_record(
-        wanted, facts, outcome.slices, outcome.scans, outcome.pictures, outcome.adapter
-    )
+    key = identity.keys["weights"]
+    method, lesson = _taught(wanted, key, first, progress, events)
+    found = examine_run(wanted, method, lesson, progress)
+    save_run_adapter(wanted, method, found.facts, _trained(key) / ADAPTER)
+    return write_record(wanted, replace(found, facts={**found.facts, **identity.to_record()}))

@@ -1,60 +1,142 @@
-"""What a run depends on, hashed: a record with the same key need not be made again.
+"""What a run depends on, hashed: a record with the same keys need not be made again.
 
-Settings, data, code and the weights that SAM starts from count; the machine and the commit do not.
-Real data count by what their slices are, phantoms by how they are made.
+Four stages follow one another, each with a key of its own: the *slices*, the *weights* learned from
+some of them, the *answers* to the test slices, and the *measures* of those. Settings, data,
+libraries, code and the weights that SAM starts from count; the machine and the commit do not.
+
+Real data count by what their slices are, phantoms by how they are made. Code counts by the
+definitions that a stage reaches (see samnb/definitions.py), settings by what a system declares that
+it reads: it is shown no others.
 """
 
 import hashlib
 import inspect
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from samnb import teaching
-from samnb.code import code_hash, imported_files, settings_read
+from samnb.certification.certificates import RUNS, SLICES, lead
 from samnb.data import slices as slice_cache
-from samnb.data import slicing
 from samnb.data.cohort import cohort_slices, cohort_split
+from samnb.data.readers import LAYOUTS
+from samnb.definitions import Definition, by_file, digest, reached
 from samnb.files import sha256
 from samnb.models import weights
-from samnb.models.registry import find_system
+from samnb.models.registry import System, find_system
 from samnb.paths import CHECKOUT
 from samnb.profiles import Profile, SamSettings
 from samnb.records import Record, Run
 from samnb.teaching import material, test_cohorts
 
-# Not counted: what is hashed by what comes of it (slices, settings), and what computes nothing.
+STAGES = ("slices", "weights", "answers", "measures")
+LEARNED = ("training slices", "training split", "labelled slices")  # data that weights come from
+# The libraries that compute; their versions count, without the build ("+cpu").
+LIBRARIES = ("torch", "monai", "peft", "segment-anything", "numpy", "scipy",
+             "opencv-python-headless")  # fmt: skip
+# Where a stage's code begins; weights begin in the system's own `build` and `schedule` as well.
+ROOTS = {
+    "slices": ("samnb.data.build.build_part", "samnb.data.slices.join_parts"),
+    "weights": ("samnb.teaching.build", "samnb.teaching.teach", "samnb.data.slices.SliceSet"),
+    "answers": ("samnb.outcome.examine_run", "samnb.answers.Answers"),
+    "measures": ("samnb.outcome.measure_run", "samnb.answers.Answers"),
+}
+# Not counted in what is learned: what comes of it is hashed instead (slices, splits, settings), or
+# it computes nothing that a record keeps but costs.
 UNCOUNTED = tuple(
     f"samnb/{name}"
-    for name in (
-        "data/",
-        "profiles/",
-        "models/adapters.py",
-        "models/registry.py",
-        *(f"{name}.py" for name in ("code", "costs", "errors", "fetch", "files", "paths")),
-        *(f"{name}.py" for name in ("progress", "records", "workers")),
-    )
-)
-COUNTED = Path(slice_cache.__file__)  # in an uncounted folder, but it reads the slices
+    for name in ("data/", "profiles/", "models/adapters.py", "models/registry.py",
+                 *(f"{name}.py" for name in ("costs", "errors", "fetch", "files", "paths")),
+                 *(f"{name}.py" for name in ("progress", "records", "workers")))
+)  # fmt: skip
+COUNTED = "samnb/data/slices.py"  # in an uncounted folder, but it reads the slices
 
 
 @dataclass(frozen=True)
 class Identity:
-    """All that decides what a run gives; the key is its hash."""
+    """All that decides what a run gives.
+
+    settings: all but seed and labels. labels, seed: of the run. data: part -> hash. libraries:
+    name -> version. code: stage (and "first", of the run before) -> hash. files: for people, where
+    the code lies, file -> hash. first: hash of what the run before depends on, without its code.
+    """
 
     settings: dict[str, Any]
-    code: dict[str, str]  # file -> hash
-    data: dict[str, str]  # part -> hash
-    first: str | None  # key of the run that comes before
+    labels: int | None
+    seed: int
+    data: dict[str, str]
+    libraries: dict[str, str]
+    code: dict[str, str]
+    files: dict[str, str]
+    first: str | None
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """The key of each stage."""
+        cut = [self.code["slices"], self.libraries]
+        learned = [self.data[part] for part in LEARNED]
+        trained = [self.settings, self.labels, self.seed, self.first, self.code.get("first")]
+        slices = hash_of([self.data, *cut])
+        weights = hash_of([*cut, *learned, *trained, self.code["weights"]])
+        answers = hash_of([slices, weights, self.code["answers"]])
+        measures = hash_of([answers, self.code["measures"]])
+        return dict(zip(STAGES, (slices, weights, answers, measures), strict=True))
 
     @property
     def key(self) -> str:
-        return _hash(asdict(self))
+        """Of the whole: that of the last stage."""
+        return self.keys["measures"]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """All but settings and code: what no certificate can speak for."""
+        names = ("labels", "seed", "data", "libraries", "first")
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def recipe(self) -> str:
+        """Settings and code of the run itself: what certificates are about."""
+        own = {name: value for name, value in self.code.items() if name != "slices"}
+        return hash_of([self.settings, own, kind_of_labels(self.labels)])
+
+    def to_record(self) -> dict[str, Any]:
+        return {**asdict(self), "keys": self.keys, "key": self.key}
+
+
+def identity_of(record: Record) -> Identity | None:
+    """What the record was made from; None if it is of an older form."""
+    try:
+        return Identity(**{name: record.facts[name] for name in Identity.__dataclass_fields__})
+    except KeyError:
+        return None
+
+
+def standing(record: Record | None, now: Identity) -> tuple[str, str | None]:
+    """ "missing", "fresh", "certified" or "stale", and why if it is stale.
+
+    Fresh: made by this code, from these settings and data. Certified: made by another code, of
+    which certificates say that it computes the same.
+    """
+    if record is None:
+        return "missing", None
+    made = identity_of(record)
+    if made is None:
+        return "stale", "changed: how keys are made"
+    reason = difference(made, now)
+    if reason is None:
+        return "fresh", None
+    if made.facts == now.facts and _certified(made, now):
+        return "certified", None
+    return "stale", reason
+
+
+def _certified(made: Identity, now: Identity) -> bool:
+    cut = lead(made.code["slices"], now.code["slices"], SLICES)
+    return cut and lead(made.recipe, now.recipe, RUNS)
 
 
 def key(run: Run) -> str:
@@ -62,15 +144,44 @@ def key(run: Run) -> str:
     return identify(run).key
 
 
-def identify(run: Run) -> Identity:
-    """Everything the run depends on. Slices that are not there yet are made."""
+def identify(run: Run, root: Path = CHECKOUT) -> Identity:
+    """Everything the run depends on. Slices that are not there yet are made.
+
+    root: the tree whose code is looked at.
+    """
     before = first_run(run)
+    first = identify(before, root) if before else None
+    code = code_of(run, root)
     return Identity(
-        settings=_settings(run),
-        code={_name(path): code_hash(path) for path in _code(run.system)},
+        settings=_settings(run) | ({"first": first.settings} if first else {}),
+        labels=run.labels,
+        seed=run.seed,
         data=_data(run),
-        first=key(before) if before else None,
+        libraries={name: version(name).partition("+")[0] for name in LIBRARIES},
+        code={stage: digest(found) for stage, found in code.items()}
+        | ({"first": first.code["weights"]} if first else {}),
+        files=by_file({each for found in code.values() for each in found}),
+        first=hash_of(first.facts) if first else None,
     )
+
+
+def code_of(run: Run, root: Path = CHECKOUT) -> dict[str, list[Definition]]:
+    """The definitions that each stage of the run reaches."""
+    system = find_system(run.system)
+    own = [_dotted(make) for make in (system.build, system.schedule) if make]
+    kinds = {cohort.phantom.kind for cohort in run.chosen.data.cohorts.values() if cohort.phantom}
+    listed = {_dotted(LAYOUTS[cohort.layout]) for cohort in run.chosen.data.cohorts.values()}
+    drawn = {f"samnb.data.phantom.{kind}.write_patient" for kind in kinds}
+    roots = {
+        **ROOTS,
+        "slices": [*ROOTS["slices"], *sorted(listed | drawn)],
+        "weights": [*ROOTS["weights"], *own],
+    }
+    ends = {"slices": _not_slicing, "answers": lambda each: _measures(each) or uncounted(each)}
+    return {
+        stage: list(reached(roots[stage], ends.get(stage, uncounted), root).values())
+        for stage in STAGES
+    }
 
 
 def first_run(run: Run) -> Run | None:
@@ -78,81 +189,91 @@ def first_run(run: Run) -> Run | None:
     first = find_system(run.system).first
     if first is None:
         return None
-    labels = 0 if find_system(first).labels == "image" else run.labels
+    before = find_system(first)
     # Prompting decides what becomes of a map, not what the classifier has learned.
-    concerned = {"data", "learning", *_sections(first)} - {"prompting"}
+    concerned = {"data", "learning", *before.reads} - {"prompting"}
     kept = tuple(item for item in run.changes if item.split(".")[0] in concerned)
-    return Run(run.profile, first, labels, run.seed, kept)
+    return Run(run.profile, first, 0 if before.labels == "image" else run.labels, run.seed, kept)
 
 
-def why_stale(record: Record, identity: Identity) -> str | None:
-    """In words, what has changed since the record was made; None if it is fresh."""
-    if record.facts["key"] == identity.key:
-        return None
+def difference(made: Identity, now: Identity) -> str | None:
+    """In words, what is not the same; None if nothing differs."""
     changed = []
-    for part, now in json.loads(json.dumps(asdict(identity))).items():
-        before = record.facts.get(part)
-        if isinstance(now, dict) and isinstance(before, dict):
-            before, now = _flat(before), _flat(now)
-            names = sorted(name for name in before | now if before.get(name) != now.get(name))
-            changed += [f"{part} ({', '.join(names[:3])}{', ...' if names[3:] else ''})"] * any(
-                names
-            )
-        elif before != now:
+    for part in ("settings", "labels", "seed", "data", "libraries", "first"):
+        before, after = getattr(made, part), getattr(now, part)
+        if isinstance(after, dict):
+            changed += _told(part, _flat(before), _flat(after))
+        elif before != after:
             changed.append({"first": "the run before it"}.get(part, part))
-    return f"changed: {'; '.join(changed) or 'how keys are made'}"
+    if made.code != now.code:
+        changed += _told("code", made.files, now.files) or ["code of the run before it"]
+    return f"changed: {'; '.join(changed)}" if changed else None
+
+
+def _told(part: str, before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    names = sorted(name for name in before | after if before.get(name) != after.get(name))
+    more = ", ..." if names[3:] else ""
+    return [f"{part} ({', '.join(names[:3])}{more})"] if names else []
 
 
 def _flat(values: dict[str, Any], above: str = "") -> dict[str, Any]:
-    """Nested settings under dotted names."""
+    """Nested settings under dotted names, as JSON has them."""
     found = {}
-    for name, value in values.items():
+    for name, value in json.loads(json.dumps(values)).items():
         inside = isinstance(value, dict) and value
         found |= _flat(value, f"{above}{name}.") if inside else {above + name: value}
     return found
 
 
-def _hash(value: Any) -> str:
+def hash_of(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _name(path: Path) -> str:
-    return path.relative_to(CHECKOUT).as_posix() if path.is_relative_to(CHECKOUT) else path.name
+def kind_of_labels(labels: int | None) -> str:
+    """How a run with so many labels differs from others in kind: in what it goes through."""
+    return "all" if labels is None else "few" if labels else "none"
 
 
-def _code(system: str) -> list[Path]:
-    """Files that train and test a system, without those that change nothing in a result."""
-    return sorted({*imported_files("samnb/outcome.py", _uncounted), *_model_code(system)})
-
-
-def _model_code(system: str) -> list[Path]:
-    make = find_system(system).build
+def _dotted(make: Callable) -> str:
     make = make.func if isinstance(make, partial) else make
-    return imported_files(Path(inspect.getfile(make)), _uncounted)
+    return f"{inspect.getmodule(make).__name__}.{make.__name__}"
 
 
-def _uncounted(path: Path) -> bool:
-    return path != COUNTED and _name(path).startswith(UNCOUNTED)
+def uncounted(definition: Definition) -> bool:
+    return definition.file != COUNTED and definition.file.startswith(UNCOUNTED)
 
 
-def _sections(system: str) -> set[str]:
-    """Parts of a profile that the system's own code reads."""
-    read = set().union(*(settings_read(path, "profile") for path in _model_code(system)))
-    return read & {field.name for field in fields(Profile)}
+def _not_slicing(definition: Definition) -> bool:
+    """Of what cuts scans: errors, files, paths and processes change no slice."""
+    return not definition.file.startswith("samnb/data/")
+
+
+def _measures(definition: Definition) -> bool:
+    """Where asking ends and measuring, a stage of its own, begins."""
+    return f"{definition.module}.{definition.name}" == ROOTS["measures"][0]
 
 
 def _settings(run: Run) -> dict[str, Any]:
-    """Settings in use, and the sum of the weights that SAM starts from."""
+    """Settings in use, how the system is registered, and the sum of the weights SAM starts from."""
     profile, values = run.chosen, asdict(run.chosen)
-    kept = {name: values[name] for name in _sections(run.system) - {"name", "data", "learning"}}
+    system = find_system(run.system)
+    kept = {name: values[name] for name in system.reads}
     kept["learning"] = asdict(teaching.learning(run))
     kept["slices"] = values["data"]["slices"]
     if "sam" in kept:
         del kept["sam"]["adaptation"]  # of another chapter
         kept["sam"]["weights"] = _weights(profile.sam)
-    make = find_system(run.system).build
-    kept["build"] = make.keywords if isinstance(make, partial) else {}
-    return kept | {"system": run.system, "labels": run.labels, "seed": run.seed}
+    kept["system"] = {"name": run.system, **_registered(system)}
+    return json.loads(json.dumps(kept))
+
+
+def _registered(system: System) -> dict[str, Any]:
+    """What decides a run in the registry, beside the code that it names."""
+    options = system.build.keywords if isinstance(system.build, partial) else {}
+    return {
+        "options": options, "labels": system.labels, "first": system.first,
+        "learning": system.learning, "own schedule": system.schedule is not None,
+    }  # fmt: skip
 
 
 def _weights(settings: SamSettings) -> str | None:
@@ -168,63 +289,39 @@ def _weights(settings: SamSettings) -> str | None:
 
 def _data(run: Run) -> dict[str, str]:
     """Slices of every cohort in use, who is trained and tested on, and the slices with masks."""
-    profile = run.chosen
-    names = list(dict.fromkeys([teaching.training_cohort(profile), *test_cohorts(profile)]))
+    profile, seen = run.chosen, material(run)
+    trained = teaching.training_cohort(profile)
+    found, parts = data_of(profile), cohort_split(profile, trained).parts()
+    marked = seen.slices.index.loc[seen.marked, ["scan", "slice"]].astype(str)
+    return found | {
+        "training slices": found[f"slices of {trained}"],
+        "training split": hash_of({name: parts[name] for name in ("train", "validation")}),
+        "labelled slices": hash_of(marked.to_numpy().tolist()),
+    }
+
+
+def data_of(profile: Profile) -> dict[str, str]:
+    """Slices and split of every cohort that runs of the profile learn from or are tested on."""
     found = {}
-    for name in names:
+    for name in dict.fromkeys([teaching.training_cohort(profile), *test_cohorts(profile)]):
         made = profile.data.cohorts[name].phantom is not None
         known = _recipe(profile, name) if made else _content(cohort_slices(profile, name).folder)
         found[f"slices of {name}"] = known
-        found[f"split of {name}"] = _hash(cohort_split(profile, name).parts())
-    seen = material(run)
-    marked = seen.slices.index.loc[seen.marked, ["scan", "slice"]].astype(str)
-    return found | {"labelled slices": _hash(marked.to_numpy().tolist())}
+        found[f"split of {name}"] = hash_of(cohort_split(profile, name).parts())
+    return found
 
 
 def _recipe(profile: Profile, cohort: str) -> str:
-    """How the slices of a phantom cohort are made. Processors differ in the last bit, and here and
-    there a voxel with it; the recipe is the same everywhere.
+    """Settings by which the slices of a phantom cohort are made; their code is a stage's own.
+
+    Processors differ in the last bit, and here and there a voxel with it; the recipe is the same
+    everywhere.
     """
-    files = [path for path in imported_files("samnb/data/phantom/__init__.py") if _drawn(path)]
-    code = [code_hash(path) for path in (*files, Path(slicing.__file__))]
     kept = [asdict(profile.data.cohorts[cohort]), asdict(profile.data.slices), profile.seed]
-    return _hash([kept, slice_cache.FORMAT, code])
-
-
-def _drawn(path: Path) -> bool:
-    """Files that draw and image a patient; not the one that schedules them."""
-    return "phantom" in path.parts and path.name != "cohorts.py"
+    return hash_of(kept)
 
 
 @lru_cache(maxsize=32)
 def _content(folder: Path) -> str:
-    """What the slices of a cache are, apart from where their scans lie.
-
-    Of the pictures only the middle one of each scan is looked at, by its mean and deviation: they
-    are gigabytes, and may differ in the last bit between processors.
-    """
-    slices = slice_cache.load(folder)
-    index = slices.index.drop(columns="source")
-    middles = index.groupby("scan", sort=False).apply(_middle, include_groups=False)
-    pictures = slices.load(middles.to_numpy())[0].astype(float)
-    looks = [[round(float(each), 4) for each in (picture.mean(), picture.std())]
-             for picture in pictures]  # fmt: skip
-    return _hash([_rounded(index), _geometry(slices.scans.values()), looks])
-
-
-def _middle(rows: pd.DataFrame) -> int:
-    return int(rows.index[len(rows) // 2])
-
-
-def _rounded(table: pd.DataFrame) -> str:
-    return table.to_csv(index=False, float_format="%.5g", lineterminator="\n")
-
-
-def _geometry(scans: Iterable[dict[str, Any]]) -> list[Any]:
-    def plain(value: Any) -> Any:
-        if isinstance(value, list):
-            return [plain(item) for item in value]
-        return f"{value:.5g}" if isinstance(value, float) else value
-
-    return [{name: plain(value) for name, value in scan.items() if name not in ("image", "label")}
-            for scan in scans]  # fmt: skip
+    """What the slices of a cache are, as was noted when it was made."""
+    return slice_cache.content(folder)

@@ -1,8 +1,5 @@
-"""What comes of a run: a trained method is tested, and what it cost is counted."""
+"""What comes of a run: a trained method is asked and measured, and what it cost is counted."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,33 +10,29 @@ from accelerate import Accelerator
 from segment_anything.modeling import Sam
 from torch import nn
 
-from samnb import costs, evaluation, teaching
+from samnb import costs, teaching
+from samnb.answers import Answers, ask, evenly, pictured_rows, pictures
+from samnb.checkout import commit
 from samnb.data.cohort import cohort_slices, cohort_split
+from samnb.evaluation import measure_answers, summarise
 from samnb.models.adapters import save_adapter
 from samnb.models.lora import count_parameters
 from samnb.models.registry import find_system
 from samnb.profiles import Profile
-from samnb.records import Run
+from samnb.records import Contents, Run
 
 COUNTED_ON = 8  # slices that operations are counted on
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """All of a record but what the run depends on; `adapter` writes the adapter into a folder."""
-
-    facts: dict[str, Any]
-    slices: pd.DataFrame
-    scans: pd.DataFrame
-    pictures: dict[str, np.ndarray]
-    adapter: Callable[[Path], object] | None
+NOBODY = "nobody"  # who prompts: the system has the image alone
 
 
 def examine_run(
     wanted: Run, method: nn.Module, lesson: dict[str, Any], progress: bool = True
-) -> Outcome:
+) -> Contents:
     """Test the finished method on every test cohort; lesson: what its training was like."""
-    slices, scans, shown, seconds = _tested(wanted, method, progress)
+    answers, shown = _asked(wanted, method, progress)
+    cases, summary = measure_run(wanted, answers)
+    seconds = sum(each.seconds for each in answers.values())
+    count = sum(len(each.rows) for each in answers.values())
     device = Accelerator().device
     facts = {
         **_name(wanted),
@@ -49,17 +42,37 @@ def examine_run(
         },
         "multiply_adds": _multiply_adds(wanted, method),
         "seconds": {"training": lesson["seconds"], "inference": seconds},
-        "milliseconds_per_slice": 1000 * seconds / len(slices),
+        "milliseconds_per_slice": 1000 * seconds / count,
         "peak_memory_mb": round(costs.peak_memory(device), 1),
         "device": costs.device_in_words(device),
         "precision": teaching.precision(wanted),
         "versions": costs.versions(),
-        "commit": costs.commit(),
+        "commit": commit(),
         "history": lesson["history"],
         "validation": lesson["validation"],
-        "summary": evaluation.summarise(slices),
+        "summary": summary,
     }
-    return Outcome(facts, slices, scans, shown, _adapter(wanted, method, facts))
+    return Contents(facts, cases, answers, shown)
+
+
+def measure_run(
+    wanted: Run, answers: dict[str, Answers]
+) -> tuple[pd.DataFrame, dict[str, dict[str, float]]]:
+    """The table of cases, and the means over slices by cohort.
+
+    Rows of slices come first; those of scans have no slice.
+    """
+    tables, scan_tables = [], []
+    for cohort, given in answers.items():
+        slices, scans = measure_answers(given, cohort_slices(wanted.chosen, cohort), cohort)
+        for table, tables_of_kind in ((slices, tables), (scans, scan_tables)):
+            table.insert(1, "target", wanted.chosen.data.cohorts[cohort].target)
+            table.insert(2, "user", NOBODY)
+            tables_of_kind.append(table)
+    of_slices = pd.concat(tables, ignore_index=True)
+    cases = pd.concat([of_slices, *scan_tables], ignore_index=True)
+    whole = dict.fromkeys(("slice", "label"), "Int64")  # a scan has none
+    return cases.astype(whole), summarise(of_slices)
 
 
 def _name(wanted: Run) -> dict[str, Any]:
@@ -81,24 +94,18 @@ def _test_rows(profile: Profile, cohort: str) -> np.ndarray:
     return cohort_slices(profile, cohort).rows_of(cohort_split(profile, cohort).test)
 
 
-def _tested(
+def _asked(
     wanted: Run, method: nn.Module, progress: bool
-) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, np.ndarray], float]:
-    """Tables of slices and scans of all test cohorts, pictures, and the seconds it took."""
+) -> tuple[dict[str, Answers], dict[str, np.ndarray]]:
+    """Answers by test cohort, and pictures of a few slices of each."""
     profile, precision = wanted.chosen, teaching.precision(wanted)
-    examined, shown = [], []
+    answers, shown = {}, []
     for cohort in teaching.test_cohorts(profile):
         slices, rows = cohort_slices(profile, cohort), _test_rows(profile, cohort)
-        found = evaluation.examine(method, slices, rows, cohort, precision, progress)
-        examined.append(found)
-        rows = evaluation.pictured_rows(slices.index, rows)
-        shown.append(evaluation.pictures(method, slices, rows, cohort, precision))
-    return (
-        pd.concat([each.slices for each in examined], ignore_index=True),
-        pd.concat([each.scans for each in examined], ignore_index=True),
-        {name: np.concatenate([each[name] for each in shown]) for name in shown[0]},
-        sum(each.seconds for each in examined),
-    )
+        answers[cohort] = ask(method, slices, rows, cohort, precision, progress)
+        rows = pictured_rows(slices, rows)
+        shown.append(pictures(method, slices, rows, cohort, precision))
+    return answers, {name: np.concatenate([each[name] for each in shown]) for name in shown[0]}
 
 
 def _multiply_adds(wanted: Run, method: nn.Module) -> int:
@@ -107,17 +114,15 @@ def _multiply_adds(wanted: Run, method: nn.Module) -> int:
     cohort = teaching.test_cohorts(profile)[0]
     slices, rows = cohort_slices(profile, cohort), _test_rows(profile, cohort)
     shown = rows[slices.index["label"].to_numpy()[rows] == 1]
-    images, _ = slices.load(evaluation.evenly(shown, COUNTED_ON))
+    images, _ = slices.load(evenly(shown, COUNTED_ON))
     return costs.multiply_adds(method, torch.from_numpy(images).to(Accelerator().device))
 
 
-def _adapter(
-    wanted: Run, method: nn.Module, facts: dict[str, Any]
-) -> Callable[[Path], object] | None:
-    """What writes the method's LoRA into a folder, if it has one and that has learned."""
+def save_run_adapter(wanted: Run, method: nn.Module, facts: dict[str, Any], folder: Path) -> None:
+    """Write the method's LoRA into `folder` as PEFT does, if it has one and that has learned."""
     adapted = [part for part in method.modules() if isinstance(part, Sam)]
     if not (facts["history"] and adapted and hasattr(adapted[0], "peft_config")):
-        return None
+        return
     card = {
         "data": f"{teaching.training_cohort(wanted.chosen)} of the profile {wanted.profile.name}",
         "labels": f"{facts['labels']} slices with masks",
@@ -125,4 +130,4 @@ def _adapter(
         "system": facts["name"],
         "seed": wanted.seed,
     }
-    return partial(save_adapter, adapted[0], card=card)
+    save_adapter(adapted[0], folder, card=card)

@@ -3,19 +3,18 @@
 A record lies in RESULTS/runs/PROFILE/SYSTEM/LABELS/seed-N[/CHANGES]:
 
     record.json     settings, hashes, costs, history, summary; written last, so it says "whole"
-    slices.csv.gz   one row per cohort and test slice: pixels of the model's grid
-    scans.csv       one row per cohort and test scan: 3D, mm, of the slices used, on that grid
-    pictures.npz    answers on a few test slices, masks as packed bits
-    adapter/        what LoRA learned, as PEFT writes it
+    cases.csv.gz    one row per cohort and test slice (pixels of the model's grid), then one per
+                    cohort and test scan, without a slice (3D, mm, of the slices used, on that grid)
+    answers.npz     the masks of all test slices as packed bits, presence, boxes, peaks of maps; and
+                    of a few of them, for pictures, all that the system said
 """
 
+import gzip
 import json
 import math
 import re
-import shutil
 import tempfile
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +22,16 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from samnb.answers import Answers
 from samnb.errors import DataError, SamnbError
 from samnb.files import read_json, write_json
 from samnb.paths import results_root
 from samnb.profiles import Profile, _build
 
-RECORD, SLICES, SCANS, PICTURES, ADAPTER = (
-    "record.json",
-    "slices.csv.gz",
-    "scans.csv",
-    "pictures.npz",
-    "adapter",
-)
+RECORD, CASES, ANSWERS = "record.json", "cases.csv.gz", "answers.npz"
+PICTURED = "picture "  # before the names of arrays of pictures
 DECIMALS = 5  # of the tables
+OF_SCANS = ["dice", "hd95", "surface_dice", "hd", "iou"]
 
 
 @dataclass(frozen=True)
@@ -91,23 +87,65 @@ class Record:
         return self.facts["name"]
 
     @property
+    def cases(self) -> pd.DataFrame:
+        """Slices and scans in one table; scans have no slice."""
+        return _read_table(self.folder / CASES)
+
+    @property
     def slices(self) -> pd.DataFrame:
-        return _read_table(self.folder / SLICES)
+        cases = self.cases
+        return cases[cases["slice"].notna()].astype({"slice": int, "label": int})
 
     @property
     def scans(self) -> pd.DataFrame:
-        return _read_table(self.folder / SCANS)
+        cases = self.cases
+        rows = cases[cases["slice"].isna()].reset_index(drop=True)
+        return rows[["cohort", "target", "user", "patient", "scan", *OF_SCANS]]
+
+    @property
+    def answers(self) -> dict[str, Answers]:
+        """By cohort, of all test slices; empty for a record that was made before they were kept."""
+        stored = self._stored()
+        return {
+            cohort: Answers(
+                **{
+                    field.name: stored.get(f"{cohort}/{field.name}")
+                    for field in fields(Answers)
+                    if field.name not in ("side", "seconds")
+                },
+                side=int(stored["side"]),
+            )
+            for cohort in sorted({name.split("/")[0] for name in stored if name.endswith("/bits")})
+        }
 
     @property
     def pictures(self) -> dict[str, np.ndarray]:
         """Answers on a few test slices, by name; masks unpacked to bool."""
-        with np.load(self.folder / PICTURES, allow_pickle=False) as file:
-            stored = {name: file[name] for name in file.files}
-        side = int(stored.pop("side"))
+        stored = self._stored()
+        side = int(stored["side"])
+        shown = {name.removeprefix(PICTURED): value
+                 for name, value in stored.items() if name.startswith(PICTURED)}  # fmt: skip
         for name in ("masks", "alternatives"):
-            if name in stored:
-                stored[name] = np.unpackbits(stored[name], axis=-1, count=side).astype(bool)
-        return stored
+            if name in shown:
+                shown[name] = np.unpackbits(shown[name], axis=-1, count=side).astype(bool)
+        return shown
+
+    def _stored(self) -> dict[str, np.ndarray]:
+        with np.load(self.folder / ANSWERS, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+
+
+@dataclass(frozen=True)
+class Contents:
+    """All that a record is written from; `facts` becomes record.json.
+
+    pictures: as `Record.pictures` gives them.
+    """
+
+    facts: dict[str, Any]
+    cases: pd.DataFrame
+    answers: dict[str, Answers]
+    pictures: dict[str, np.ndarray]
 
 
 def runs_folder(profile: Profile) -> Path:
@@ -205,64 +243,65 @@ def load_cases(profile: Profile, what: str = "slices") -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def write_record(
-    run: Run,
-    facts: dict[str, Any],
-    slices: pd.DataFrame,
-    scans: pd.DataFrame,
-    pictures: dict[str, np.ndarray],
-    adapter: Callable[[Path], object] | None = None,
-) -> Record:
+def write_record(run: Run, contents: Contents) -> Record:
     """Put a record into the run's folder, in place of an older one.
 
-    pictures: as `Record.pictures` gives them. adapter: writes the adapter into a folder. All is
-    written elsewhere first. A process that is killed leaves the old record, the new one, or none.
+    All is written elsewhere first. A process that is killed leaves the old record, the new one, or
+    none.
     """
     run.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=run.folder, prefix=".writing-") as name:
         written = Path(name)
-        _write_table(written / SLICES, slices)
-        _write_table(written / SCANS, scans)
-        np.savez_compressed(written / PICTURES, **_packed(pictures))
-        if adapter is not None:
-            adapter(written / ADAPTER)
-        write_json(written / RECORD, _plain(facts))
+        _write_table(written / CASES, contents.cases)
+        np.savez_compressed(written / ANSWERS, **_packed(contents))
+        write_json(written / RECORD, plain(contents.facts))
         # The folder itself stays: changed runs have theirs inside it.
         (run.folder / RECORD).unlink(missing_ok=True)
-        shutil.rmtree(run.folder / ADAPTER, ignore_errors=True)
         for path in sorted(written.iterdir(), key=lambda path: path.name == RECORD):
             path.replace(run.folder / path.name)
     return _read(run.folder)
 
 
-def _packed(pictures: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    stored = dict(pictures, side=np.int64(pictures["masks"].shape[-1]))
+def _packed(contents: Contents) -> dict[str, np.ndarray]:
+    """The arrays of answers and pictures under the names they have in the file."""
+    shown = dict(contents.pictures)
+    stored = {"side": np.int64(shown["masks"].shape[-1])}
     for name in ("masks", "alternatives"):
-        if name in stored:
-            stored[name] = np.packbits(stored[name], axis=-1)
-    return stored
+        if name in shown:
+            shown[name] = np.packbits(shown[name], axis=-1)
+    for cohort, given in contents.answers.items():
+        for field in fields(Answers):
+            value = getattr(given, field.name)
+            if isinstance(value, np.ndarray):
+                stored[f"{cohort}/{field.name}"] = value
+    return stored | {f"{PICTURED}{name}": value for name, value in shown.items()}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """The value as JSON knows it: what is not a number is null."""
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def table_text(table: pd.DataFrame) -> str:
+    """A table as it is written: rounded, so that equal tables are equal texts."""
+    return table.round(DECIMALS).to_csv(index=False, lineterminator="\n")
+
+
 def _write_table(path: Path, table: pd.DataFrame) -> None:
     # No time in the archive: the same table is the same file.
-    packed = {"method": "gzip", "mtime": 0} if path.suffix == ".gz" else None
-    table.round(DECIMALS).to_csv(path, index=False, compression=packed)
+    path.write_bytes(gzip.compress(table_text(table).encode(), mtime=0))
 
 
 def _read_table(path: Path) -> pd.DataFrame:
+    kinds = dict.fromkeys(("cohort", "target", "user", "patient", "scan"), str)
     try:
-        return pd.read_csv(path, dtype=dict.fromkeys(("cohort", "patient", "scan"), str))
+        return pd.read_csv(path, dtype=kinds | dict.fromkeys(("slice", "label"), "Int64"))
     except (OSError, ValueError, EOFError) as error:
         raise DataError(path, f"cannot be read as a table ({error})", "run it again.") from error
 

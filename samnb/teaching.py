@@ -9,14 +9,15 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
+from samnb.answers import evenly
 from samnb.batches import steps_per_epoch, training_batches
 from samnb.checkpoint import changeable, restore
 from samnb.data.cohort import cohort_slices, cohort_split, labelled_rows
 from samnb.data.slices import SliceSet
 from samnb.errors import SamnbError
-from samnb.evaluation import evenly, mean_dice
+from samnb.evaluation import mean_dice
 from samnb.models.registry import find_system
-from samnb.profiles import LearningSettings, Profile
+from samnb.profiles import Declared, LearningSettings, Profile
 from samnb.records import Run
 from samnb.training import Trained, TrainingSettings, fit, resolve_precision
 
@@ -75,8 +76,9 @@ def has_something_to_learn(run: Run) -> bool:
 def build(run: Run, first: nn.Module | None) -> nn.Module:
     """The run's method before it has learned, its random weights fixed by the seed."""
     torch.manual_seed(run.seed)
-    make = find_system(run.system).build
-    method = make(run.chosen, run.seed) if first is None else make(run.chosen, run.seed, first)
+    system = find_system(run.system)
+    shown = Declared(run.chosen, system.reads, system.title)
+    method = system.build(shown, run.seed, *([] if first is None else [first]))
     if hasattr(method, "prepare"):
         seen = material(run)
         rows = evenly(seen.marked, LOOKED_AT)
@@ -100,7 +102,9 @@ def learning(run: Run) -> LearningSettings:
             f"The profile {run.profile.name} does not say how {system.title} learns.",
             f"add {system.learning} to `learning` in it.",
         )
-    return system.schedule(run.chosen) if system.schedule else known
+    if system.schedule is None:
+        return known
+    return system.schedule(Declared(run.chosen, (*system.reads, "learning"), system.title))
 
 
 def teach(

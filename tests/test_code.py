@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from samnb.code import code_hash, imported_files, settings_read
+from samnb.code import code_hash, imported_files
 
 CODE = '''"""A module."""
 
@@ -44,10 +44,6 @@ def test_a_file_that_was_changed_is_read_again(file):
     before = code_hash(file)
     file.write_text(CODE.replace("2 * x", "4 * x"))
     assert code_hash(file) != before
-
-
-def test_settings_that_a_file_reads(file):
-    assert settings_read(file, "profile") == {"sam"}
 
 
 def test_imports_can_be_followed_up_to_a_border():

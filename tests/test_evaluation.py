@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from samnb import evaluation
+from samnb import answers, evaluation
 from samnb.data.slices import SliceSet
 from samnb.metrics import measure
 from samnb.models.method import Answer
@@ -49,23 +49,22 @@ def slices(tmp_path_factory):
 
 def test_tables_have_a_row_for_every_slice_and_scan(slices):
     method = Copier().train()
-    found = evaluation.examine(method, slices, np.arange(COUNT), "home")
+    of_slices, of_scans = evaluation.examine(method, slices, np.arange(COUNT), "home")
     assert method.training  # left as it was
-    assert " ".join(found.slices) == (
+    assert " ".join(of_slices) == (
         "cohort patient scan slice label presence dice iou hd hd95 surface_dice box_iou hit"
     )
-    assert " ".join(found.scans) == "cohort patient scan dice hd95 surface_dice hd iou"
-    assert found.slices["slice"].tolist() == list(range(COUNT))
-    assert found.scans["scan"].tolist() == ["b", "a"]
-    assert found.seconds > 0
-    row = found.slices.iloc[3]
+    assert " ".join(of_scans) == "cohort patient scan dice hd95 surface_dice hd iou"
+    assert of_slices["slice"].tolist() == list(range(COUNT))
+    assert of_scans["scan"].tolist() == ["b", "a"]
+    row = of_slices.iloc[3]
     assert row["dice"] == pytest.approx(2 * 15 / 31)
-    assert (found.slices["dice"].drop(index=3) == 1).all()
+    assert (of_slices["dice"].drop(index=3) == 1).all()
 
 
 def test_scans_are_measured_in_millimetres(slices):
     rows = np.arange(10)
-    found = evaluation.examine(Copier(), slices, rows, "home").scans.iloc[0]
+    found = evaluation.examine(Copier(), slices, rows, "home")[1].iloc[0]
     answer = slices.images[rows] > 0
     wanted = measure(answer, slices.masks[rows] > 0, evaluation.SCAN_TOLERANCE, [3.0, 1.0, 2.0])
     assert {name: found[name] for name in wanted} == wanted
@@ -73,7 +72,7 @@ def test_scans_are_measured_in_millimetres(slices):
 
 
 def test_boxes_and_the_pointing_game_count_only_where_the_target_is(slices):
-    table = evaluation.examine(Copier(), slices, np.arange(12), "home").slices
+    table = evaluation.examine(Copier(), slices, np.arange(12), "home")[0]
     shown = table["label"] == 1
     assert table.loc[~shown, ["box_iou", "hit"]].isna().all(axis=None)
     np.testing.assert_allclose(table.loc[shown, "box_iou"], 16 / 20)
@@ -85,9 +84,9 @@ def test_the_middle_of_the_strongest_cell_decides():
     truth[0, 2, 6] = True
     cams = torch.zeros(1, 2, 2)
     cams[0, 0, 1] = 1
-    assert evaluation.hits(cams, truth).tolist() == [1.0]
+    assert evaluation.hits(answers.peaks(cams, 8), truth).tolist() == [1.0]
     cams[0, 1, 1] = 2
-    assert evaluation.hits(cams, truth).tolist() == [0.0]
+    assert evaluation.hits(answers.peaks(cams, 8), truth).tolist() == [0.0]
 
 
 def test_area_under_curve_by_hand():
@@ -101,7 +100,7 @@ def test_a_method_that_knows_only_masks(slices):
         def segment(self, images):
             return Answer(super().segment(images).masks)
 
-    found = evaluation.examine(Silent(), slices, np.arange(6), "home").slices
+    found = evaluation.examine(Silent(), slices, np.arange(6), "home")[0]
     assert found[["presence", "box_iou", "hit"]].isna().all(axis=None)
     summary = evaluation.summarise(found)["home"]
     assert np.isnan(summary["auc"])
@@ -109,20 +108,42 @@ def test_a_method_that_knows_only_masks(slices):
 
 
 def test_half_precision_ends_in_the_tables(slices):
-    found = evaluation.examine(Copier(), slices, np.arange(4), "home", "bfloat16")
-    assert found.slices["presence"].tolist() == [0, 1, 0, 1]
+    found = evaluation.examine(Copier(), slices, np.arange(4), "home", "bfloat16")[0]
+    assert found["presence"].tolist() == [0, 1, 0, 1]
 
 
 def test_pictures_show_the_same_slices_of_every_system(slices):
-    rows = evaluation.pictured_rows(slices.index, np.arange(10, COUNT))
+    rows = answers.pictured_rows(slices, np.arange(10, COUNT))
     assert slices.index["label"][rows].tolist() == [1] * 6 + [0] * 2
     assert len(set(rows)) == 8
-    shown = evaluation.pictures(Copier(), slices, rows, "home")
+    shown = answers.pictures(Copier(), slices, rows, "home")
     assert set(shown) == {*("row", "cohort", "scan", "slice", "masks", "presence", "cams", "boxes")}
     assert shown["masks"].shape == (8, SIDE, SIDE)
 
 
 def test_evenly_takes_the_middles_of_equal_stretches():
-    assert evaluation.evenly(np.arange(10), 2).tolist() == [2, 7]
-    assert evaluation.evenly(np.arange(3), 5).tolist() == [0, 1, 2]
-    assert evaluation.evenly(np.arange(0), 5).tolist() == []
+    assert answers.evenly(np.arange(10), 2).tolist() == [2, 7]
+    assert answers.evenly(np.arange(3), 5).tolist() == [0, 1, 2]
+    assert answers.evenly(np.arange(0), 5).tolist() == []
+
+
+def test_answers_that_were_kept_are_measured_as_if_asked_again(slices):
+    rows = np.arange(10, COUNT)
+    kept = answers.ask(Copier(), slices, rows, "home")
+    assert kept.seconds > 0
+    assert kept.bits.shape == (len(rows), SIDE * SIDE // 8)
+    assert np.array_equal(kept.masks(), slices.images[kept.rows] > 65535 / 2)
+    for again, first in zip(
+        evaluation.measure_answers(kept, slices, "home"),
+        evaluation.examine(Copier(), slices, rows, "home"),
+        strict=True,
+    ):
+        pd.testing.assert_frame_equal(again, first)
+
+
+def test_masks_of_any_side_are_kept_to_the_bit():
+    masks = np.random.default_rng(0).random((3, 5, 5)) < 0.5
+    kept = answers.Answers(np.arange(3), answers.pack(masks), 5)
+    assert kept.bits.shape == (3, 4)  # 25 bits
+    assert np.array_equal(kept.masks(), masks)
+    assert np.array_equal(kept.masks(slice(1, 2)), masks[1:2])

@@ -7,21 +7,33 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tiny
 import torch
 from typer.main import get_command
 
-from samnb import cli, experiments, keys
+from samnb import checkout, cli, evaluation, experiments, keys
+from samnb.certification.certificates import add_certificate
+from samnb.data import slices, slicing
 from samnb.data.cohort import cohort_slices
+from samnb.definitions import reached
 from samnb.errors import SamnbError
-from samnb.experiments import label_counts, load_method, plan, run, run_each, run_many, state
-from samnb.keys import first_run, identify, key, why_stale
+from samnb.experiments import (
+    label_counts,
+    load_method,
+    plan,
+    run,
+    run_each,
+    run_many,
+    state,
+    weights_at_hand,
+)
+from samnb.keys import first_run, identify, key, standing
 from samnb.models import registry
 from samnb.profiles import load_profile
-from samnb.records import Run, read_record
-
-CODE_HASH = keys.code_hash
+from samnb.records import Contents, Run, read_record, write_record
+from samnb.remeasure import keep_answers
 
 
 @pytest.fixture(scope="module")
@@ -116,12 +128,12 @@ def test_a_killed_run_ends_bit_for_bit_as_one_that_was_not(profile, tmp_path):
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert read_record(wanted) is None
-    training = tmp_path / "training" / key(wanted)
+    training = tmp_path / "training" / identify(wanted).keys["weights"]
     assert torch.load(training / "checkpoint.pt", weights_only=True)["step"] == 8
     resumed = run(wanted, progress=False)
     weights = load_method(wanted, progress=False).state_dict()
     files = {name: (resumed.folder / name).read_bytes()
-             for name in ("slices.csv.gz", "scans.csv", "pictures.npz")}  # fmt: skip
+             for name in ("cases.csv.gz", "answers.npz")}  # fmt: skip
 
     whole = run(wanted, progress=False, force=True)
     for name, value in load_method(wanted, progress=False).state_dict().items():
@@ -145,25 +157,169 @@ def test_only_what_a_run_depends_on_changes_its_key(profile, monkeypatch):
         Run(profile, "tiny", 4, 1, ("data.splits.home.test=1",)),
     ):
         assert key(changed) != before, changed
-    monkeypatch.setattr(keys, "code_hash", lambda path: "other" if path.stem == "losses" else "")
-    assert key(wanted) != before
+    assert key(wanted) == before
+
+
+def _code_changes(monkeypatch, stage):
+    """As if a definition that only this stage reaches were another one."""
+    real = keys.code_of
+
+    def code_of(run, root=keys.CHECKOUT):
+        found = real(run, root)
+        files = {"weights": "samnb/training.py", "answers": "samnb/outcome.py"}
+        file = files.get(stage, "samnb/metrics.py")
+        found[stage] = [replace(each, uses=("another",)) if each.file == file else each
+                        for each in found[stage]]  # fmt: skip
+        return found
+
+    monkeypatch.setattr(keys, "code_of", code_of)
 
 
 def test_a_stale_run_says_why_and_is_made_anew(profile, monkeypatch, capsys):
     wanted = Run(profile, "tiny", 2, 1)
     before = run(wanted, progress=False).facts["key"]
     assert state(wanted) == "fresh"
-    monkeypatch.setattr(
-        keys, "code_hash", lambda path: "new" if path.stem == "evaluation" else CODE_HASH(path)
-    )
+    _code_changes(monkeypatch, "weights")
     assert state(wanted) == "stale"
-    assert why_stale(read_record(wanted), identify(wanted)) == (
-        "changed: code (samnb/evaluation.py)"
-    )
+    reason = "changed: code (samnb/training.py)"
+    assert standing(read_record(wanted), identify(wanted)) == ("stale", reason)
     record = run(wanted, progress=False)
-    assert "made anew; changed: code (samnb/evaluation.py)" in capsys.readouterr().err
+    assert f"made anew; {reason}" in capsys.readouterr().err
     assert record.facts["key"] != before
     assert state(wanted) == "fresh"
+
+
+def test_stale_measures_are_taken_again_from_the_answers_that_were_kept(
+    profile, monkeypatch, capsys
+):
+    wanted = Run(profile, "tiny", 2, 1)
+    first = run(wanted, progress=False)
+    assert set(first.answers) == {"home", "abroad"}
+    dice = evaluation.measure_slices
+    monkeypatch.setattr(
+        evaluation,
+        "measure_slices",
+        lambda *parts: dice(*parts) | {"hd": np.full(len(parts[0]), 7)},
+    )
+    _code_changes(monkeypatch, "measures")
+    _no_training(monkeypatch)
+    monkeypatch.setattr(experiments, "examine_run", lambda *_: pytest.fail("asked again"))
+    again = run(wanted, progress=False)
+    assert "measured again; changed: code (samnb/metrics.py)" in capsys.readouterr().err
+    assert (again.slices["hd"] == 7).all()
+    assert again.facts["summary"]["home"]["hd"] == 7
+    assert again.slices["dice"].equals(first.slices["dice"])
+    assert again.facts["history"] == first.facts["history"]
+    assert state(wanted) == "fresh"
+
+
+def test_stale_answers_are_given_again_by_the_weights_at_hand(profile, monkeypatch):
+    wanted = Run(profile, "tiny", 2, 1)
+    first = run(wanted, progress=False)
+    _code_changes(monkeypatch, "answers")
+    assert state(wanted) == "stale"
+    _no_training(monkeypatch)
+    assert run(wanted, progress=False).slices.equals(first.slices)
+    assert state(wanted) == "fresh"
+
+
+def test_a_record_without_answers_gets_them_from_weights_at_hand(profile):
+    wanted = Run(profile, "tiny", 2, 1)
+    record = run(wanted, progress=False)
+    before = {path.name: path.read_bytes() for path in record.folder.iterdir()}
+    write_record(wanted, Contents(record.facts, record.cases, {}, record.pictures))
+    bare = read_record(wanted)
+    assert not bare.answers
+    assert weights_at_hand(wanted)
+    keep_answers(wanted, bare, load_method(wanted, progress=False), progress=False)
+    assert {path.name: path.read_bytes() for path in record.folder.iterdir()} == before
+    other = load_method(Run(profile, "tiny", 2, 2), progress=False)
+    with pytest.raises(SamnbError, match="answer otherwise"):
+        keep_answers(wanted, bare, other, progress=False)
+    assert not weights_at_hand(Run(profile, "tiny", 4, 1))
+
+
+def test_a_certificate_keeps_a_record_of_older_code(profile, monkeypatch):
+    wanted = Run(profile, "tiny", 2, 1)
+    old = identify(wanted)
+    run(wanted, progress=False)
+    weights = load_method(wanted, progress=False).state_dict()
+    _code_changes(monkeypatch, "weights")
+    new = identify(wanted)
+    assert state(wanted) == "stale"
+    line = {"slices": {}, "runs": {"tiny": [old.recipe, "between"]}}
+    add_certificate(line)
+    assert state(wanted) == "stale"
+    add_certificate({"slices": {}, "runs": {"tiny": ["between", new.recipe]}})
+    assert state(wanted) == "certified"
+    _no_training(monkeypatch)
+    assert run(wanted, progress=False).facts["key"] == old.key  # loaded, not made
+    for name, value in load_method(wanted, progress=False).state_dict().items():
+        assert torch.equal(value, weights[name]), name
+    other = replace(profile, seed=8)  # other splits: no certificate speaks for data
+    assert state(Run(other, "tiny", 2, 1)) == "stale"
+
+
+def test_code_that_is_not_committed_writes_no_record_into_the_checkout(profile, monkeypatch):
+    wanted = Run(profile, "tiny", 2, 1)
+    monkeypatch.setattr(checkout, "changed_code", lambda: ["samnb/losses.py", "samnb/new.py"])
+    run(wanted, progress=False)  # into a folder of its own: nobody minds
+    monkeypatch.setattr(checkout, "results_root", lambda: checkout.CHECKOUT / "results")
+    run(wanted, progress=False)  # it is there
+    with pytest.raises(SamnbError, match=r"samnb/losses.py and 1 more.*not as committed"):
+        run(Run(profile, "tiny", 2, 2), progress=False)
+
+
+def test_a_system_that_reads_more_than_it_declares_is_refused(profile, monkeypatch):
+    monkeypatch.setitem(registry.SYSTEMS, "sly", registry.System("Sly", tiny.build))
+    with pytest.raises(SamnbError, match="Sly reads `prompting`"):
+        run(Run(profile, "sly", 2, 1), progress=False)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"labels": "either"}, {"reads": ("prompting", "mix")}, {"title": "Another name"}],
+)
+def test_how_a_system_is_registered_is_part_of_the_key(profile, monkeypatch, change):
+    wanted = Run(profile, "tiny", 2, 1)
+    before = key(wanted)
+    monkeypatch.setitem(registry.SYSTEMS, "tiny", replace(tiny.SYSTEMS["tiny"], **change))
+    assert (key(wanted) == before) == ("title" in change)
+
+
+def test_another_way_to_cut_scans_makes_another_cache_and_another_key(profile, monkeypatch):
+    wanted = Run(profile, "tiny", 2, 1)
+    before, folder = identify(wanted), cohort_slices(profile, "home").folder
+    rolled = slicing.fit_mask
+    monkeypatch.setattr(slicing, "fit_mask", lambda *parts: np.roll(rolled(*parts), 9, axis=0))
+    monkeypatch.setattr(slices, "_cutting_code", lambda: "rolls masks")
+    keys._content.cache_clear()
+    for cohort in ("home", "abroad"):  # not in worker processes, where nothing is patched
+        assert cohort_slices(profile, cohort, workers=1).folder != folder
+    after = identify(wanted)
+    assert after.data["slices of home"] != before.data["slices of home"]
+    assert all(after.keys[stage] != before.keys[stage] for stage in keys.STAGES)
+
+
+def test_geometry_and_slicing_count_as_code_of_the_slices(profile):
+    files = {each.file for each in keys.code_of(Run(profile, "tiny", 2, 1))["slices"]}
+    assert {"samnb/data/geometry.py", "samnb/data/slicing.py", "samnb/data/readers.py"} <= files
+
+
+@pytest.mark.parametrize("library", keys.LIBRARIES)
+def test_every_library_that_computes_counts(profile, monkeypatch, library):
+    wanted, real = Run(profile, "tiny", 2, 1), keys.version
+    before = identify(wanted)
+    monkeypatch.setattr(keys, "version", lambda name: real(name) + "+other_build")
+    assert identify(wanted) == before
+    monkeypatch.setattr(keys, "version", lambda name: "9" if name == library else real(name))
+    assert identify(wanted).keys["weights"] != before.keys["weights"]
+
+
+def test_the_code_of_every_stage_begins_somewhere():
+    for roots in keys.ROOTS.values():
+        for root in roots:
+            assert len(reached([root], lambda each: False)) > 0, root
 
 
 def test_the_first_system_is_made_once_and_shared(profile, monkeypatch):
@@ -173,7 +329,7 @@ def test_the_first_system_is_made_once_and_shared(profile, monkeypatch):
     before = first_run(Run(profile, "tiny_second", 4, 1, ("prompting.threshold=0.3",)))
     assert before == Run(profile, "tiny_image", 0, 1)  # the change is none of its business
     assert read_record(before).name == "Tiny image"
-    assert base.facts["first"] == key(before)
+    assert base.facts["first"] == keys.hash_of(identify(before).facts)
     weights = load_method(before, progress=False).state_dict()
     second = load_method(Run(profile, "tiny_second", 4, 1), progress=False)
     for name, value in second.first.state_dict().items():
@@ -187,7 +343,7 @@ def test_weights_that_are_gone_are_trained_again(profile, tmp_path):
     record = run(wanted, progress=False)
     assert record.name == "Tiny full"
     before = load_method(wanted, progress=False).state_dict()
-    for path in (tmp_path / "trained" / record.facts["key"]).iterdir():
+    for path in (tmp_path / "trained" / record.facts["keys"]["weights"]).iterdir():
         path.unlink()
     again = load_method(wanted, progress=False)
     assert not again.training
@@ -207,7 +363,7 @@ def test_two_processes_never_make_the_same_run(profile, monkeypatch, capsys):
             "try: filelock.FileLock(sys.argv[1]).acquire(timeout=0)\n"
             "except filelock.Timeout: print('locked')"
         )
-        lock = experiments.data_root() / "training" / f"{identity.key}.lock"
+        lock = experiments.data_root() / "training" / f"{identity.keys['weights']}.lock"
         asked = subprocess.run(
             [sys.executable, "-c", code, str(lock)], capture_output=True, text=True, check=True
         )

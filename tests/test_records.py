@@ -6,9 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from samnb import records
+from samnb.answers import Answers, pack
 from samnb.errors import SamnbError
 from samnb.profiles import load_profile
 from samnb.records import (
+    Contents,
     Run,
     all_records,
     apply_changes,
@@ -27,13 +30,17 @@ def results(tmp_path, monkeypatch):
     return tmp_path
 
 
-def _write(run, dice=0.5, adapter=None):
+def _write(run, dice=0.5, answers=None):
     facts = {"system": run.system, "name": "SAM-Mix-50", "labels": run.labels, "seed": run.seed,
              "changes": list(run.changes), "key": "k", "history": [{"loss": np.float32(1)}],
              "summary": {"lits": {"auc": float("nan")}}}  # fmt: skip
-    slices = pd.DataFrame({"cohort": ["lits"], "patient": ["7"], "scan": ["7"], "dice": [dice]})
+    named = {"cohort": "lits", "target": "liver", "user": "nobody", "patient": "7", "scan": "7"}
+    measured = dict.fromkeys(("hd95", "surface_dice", "hd", "iou"), 1.0)
+    rows = [{**named, "slice": 3, "label": 1, "dice": dice, **measured},
+            {**named, "slice": None, "label": None, "dice": dice / 2, **measured}]  # fmt: skip
+    cases = pd.DataFrame(rows).astype({"slice": "Int64", "label": "Int64"})
     pictures = {"masks": np.eye(10, dtype=bool)[None], "presence": np.float32([0.5])}
-    return write_record(run, facts, slices, slices, pictures, adapter)
+    return write_record(run, Contents(facts, cases, answers or {}, pictures))
 
 
 def test_a_run_has_one_folder_however_it_is_written(results):
@@ -80,36 +87,45 @@ def test_a_wrong_change_is_one_readable_error(changes, words):
 def test_a_record_comes_back_as_it_was_written():
     run = Run(POCKET, "sam_mix", 50, 1)
     assert read_record(run) is None
-    _write(run, adapter=lambda folder: (folder.mkdir(), (folder / "card.json").write_text("{}")))
+    masks = np.eye(10, dtype=bool)[None]
+    kept = Answers(np.array([3]), pack(masks), 10, presence=np.float32([0.5]))
+    _write(run, answers={"lits": kept})
     record = read_record(run)
     assert record.facts["summary"]["lits"]["auc"] is None
-    assert record.slices.to_dict("list") == {
-        "cohort": ["lits"], "patient": ["7"], "scan": ["7"], "dice": [0.5]
+    assert record.slices[["cohort", "user", "scan", "slice", "dice"]].to_dict("list") == {
+        "cohort": ["lits"], "user": ["nobody"], "scan": ["7"], "slice": [3], "dice": [0.5]
     }  # fmt: skip
-    assert np.array_equal(record.pictures["masks"][0], np.eye(10, dtype=bool))
+    assert record.scans["dice"].tolist() == [0.25]
+    assert "slice" not in record.scans
+    assert np.array_equal(record.pictures["masks"], masks)
     assert record.pictures["presence"] == 0.5
-    assert (run.folder / "adapter" / "card.json").is_file()
+    back = record.answers["lits"]
+    assert np.array_equal(back.masks(), masks)
+    assert back.rows.tolist() == [3]
+    assert back.presence == 0.5
+    assert back.boxes is None
+    assert len(list(run.folder.iterdir())) == 3
     assert run_of(record, POCKET) == run
 
 
 def test_a_new_record_takes_the_place_of_the_old_and_spares_changed_runs():
     run, changed = Run(POCKET, "sam_mix", 50, 1), Run(POCKET, "sam_mix", 50, 1, ("seed=2",))
     _write(changed)
-    _write(run, adapter=lambda folder: folder.mkdir())
+    _write(run)
     before = {path: path.read_bytes() for path in run.folder.glob("*.*") if path.is_file()}
     _write(run, dice=0.7)
     assert read_record(run).slices["dice"][0] == 0.7
-    assert not (run.folder / "adapter").exists()
     assert read_record(changed).slices["dice"][0] == 0.5
     _write(run)
     assert {path: path.read_bytes() for path in before} == before  # the same bytes again
 
 
-def test_a_writer_that_fails_leaves_the_old_record(results):
+def test_a_writer_that_fails_leaves_the_old_record(results, monkeypatch):
     run = Run(POCKET, "sam_mix", 50, 1)
     _write(run)
+    monkeypatch.setattr(records, "plain", lambda facts: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        _write(run, dice=0.7, adapter=lambda folder: 1 / 0)
+        _write(run, dice=0.7)
     assert read_record(run).slices["dice"][0] == 0.5
     assert not list(results.rglob(".writing-*"))
 
@@ -125,6 +141,6 @@ def test_all_cases_in_one_table():
         assert list(cases)[:4] == ["system", "seed", "change", "cohort"]
         assert cases["seed"].tolist() == [1, 2]
         assert cases["change"].tolist() == ["", "mix.choice=best"]
-        assert cases["dice"].tolist() == [0.5, 0.25]
+        assert cases["dice"].tolist() == ([0.5, 0.25] if what == "slices" else [0.25, 0.125])
     with pytest.raises(SamnbError, match="use slices or scans"):
         load_cases(POCKET, "voxels")

@@ -18,7 +18,7 @@ from samnb.data.cohort import cohort_split
 from samnb.errors import SamnbError
 from samnb.metrics import METRICS
 from samnb.profiles import LearningSettings, SplitSettings
-from samnb.records import Run, write_record
+from samnb.records import Contents, Run, write_record
 from samnb.teaching import material
 
 LABELS = 4
@@ -125,7 +125,7 @@ def test_the_table_holds_ours_with_the_same_labels_only(run):
             "settings": {"learning": {"epochs": 3, "steps_per_epoch": 4}},
             "summary": {"home": {"dice": 0.8}, "abroad": {"dice": 0.5}},
         }  # fmt: skip
-        write_record(each, facts, empty, empty, {"masks": np.zeros((1, 8, 8), bool)})
+        write_record(each, Contents(facts, empty, {}, {"masks": np.zeros((1, 8, 8), bool)}))
     [row] = stock_nnunet.side_by_side(run).to_dict("records")
     assert row == {
         "system": "nnU-Net, ours", "labels": LABELS, "seed": 1, "epochs": 3, "iterations": 4,

@@ -64,10 +64,10 @@ def build(profile: Profile, seed: int, first: nn.Module | None = None) -> Tiny:
 
 
 SYSTEMS = {
-    "tiny_image": registry.System("Tiny image", build, labels="image"),
-    "tiny": registry.System("Tiny", build),
-    "tiny_second": registry.System("Tiny second", build, first="tiny_image"),
-    "tiny_full": registry.System("Tiny full", build, labels="full"),
+    "tiny_image": registry.System("Tiny image", build, ("prompting",), labels="image"),
+    "tiny": registry.System("Tiny", build, ("prompting",)),
+    "tiny_second": registry.System("Tiny second", build, ("prompting",), first="tiny_image"),
+    "tiny_full": registry.System("Tiny full", build, ("prompting",), labels="full"),
 }
 
 

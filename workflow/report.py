@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from committed import commit, committed_texts
+from committed import committed_texts
 
+from samnb.checkout import commit
+from samnb.experiments import plan, state
 from samnb.files import write_text
 from samnb.paths import CHECKOUT, results_root
 from samnb.profiles import load_profile
@@ -150,8 +152,9 @@ def _provenance(report: Report, profile: str) -> str:
     records = [json.loads(text) for path, text in report.made.items() if "record.json" in path]
     rows = [
         ["profile", profile],
-        ["commit", commit("--dirty") or "not a git checkout"],
+        ["commit", commit() or "not a git checkout"],
         ["records", f"{report.anew} made anew, {report.read} read from the committed ones"],
+        ["state of the planned runs", _counted(state(run) for run in plan(load_profile(profile)))],
         ["not in the reference", ", ".join(_new(report)) or "none"],
         ["this machine", f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"],
         ["Python", platform.python_version()],

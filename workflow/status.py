@@ -6,13 +6,15 @@ from collections import Counter, defaultdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from committed import commit
 from report import table
 
+from samnb import derived
+from samnb.checkout import commit
 from samnb.data.cohort import cohort_slices
+from samnb.derived import DERIVED
 from samnb.experiments import plan
 from samnb.files import write_text
-from samnb.keys import identify, why_stale
+from samnb.keys import identify, standing
 from samnb.profiles import Profile, load_profile
 from samnb.records import all_records, read_record, run_of
 
@@ -26,13 +28,17 @@ def write_page(profile: Profile) -> str:
         [
             "# Status",
             f"Profile *{profile.name}*, looked at {made}, at commit "
-            f"{commit('--dirty') or 'unknown (no git)'}.",
+            f"{commit() or 'unknown (no git)'}.",
             "## Data",
             _data(profile),
             "## Runs",
             "A run is *fresh* if its record was made by this code, these settings and these data; "
-            "*stale* if one of them has changed since.",
+            "*certified* if it was made by an older code that a certificate says computes the same "
+            "(`results/certificates.jsonl`); *stale* if something else has changed since.",
             _runs(profile),
+            "## Other results",
+            "What needs pixels or hours, and is kept with a key of its own.",
+            _derived(),
             "",
         ]
     )
@@ -47,20 +53,25 @@ def _data(profile: Profile) -> str:
     return table(["cohort", "real or phantom", "target", "patients", "slices"], rows)
 
 
+def _derived() -> str:
+    rows = [[f"`{file}`", *derived.standing(file), f"`{DERIVED[file].command}`"]
+            for file in DERIVED]  # fmt: skip
+    heads = ["file of results", "state", "why", "made by"]
+    return table(heads, [[each or "" for each in row] for row in rows])
+
+
 def _runs(profile: Profile) -> str:
     planned = plan(profile)
     others = [run_of(record, profile) for record in all_records(profile)]
     counts: dict[tuple[str, str], Counter] = defaultdict(Counter)
     stale = []
     for each in planned + [run for run in others if run not in planned]:
-        record = read_record(each)
-        reason = why_stale(record, identify(each)) if record else None
-        state = "missing" if record is None else "stale" if reason else "fresh"
+        state, reason = standing(read_record(each), identify(each))
         labels = "all" if each.labels is None else str(each.labels)
         kind = "ablations" if each.changes and each in planned else f"{labels} labels"
         counts[each.system, kind if each in planned else MORE][state] += 1
         stale += [[str(each), reason]] if reason else []
-    states = ["fresh", "stale", "missing"]
+    states = ["fresh", "certified", "stale", "missing"]
     rows = [[*names, *(count[state] for state in states)] for names, count in counts.items()]
     total = sum(counts.values(), Counter())
     rows.append(["**all**", "", *(total[state] for state in states)])

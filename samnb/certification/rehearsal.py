@@ -23,13 +23,17 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from samnb import evaluation, metrics, outcome, teaching
-from samnb.data.cohort import cohort_slices, cohort_split
-from samnb.data.slices import SliceSet
+from samnb import answers, evaluation, metrics, outcome, teaching
+from samnb.data.cohort import cohort_scans, cohort_slices, cohort_split
+from samnb.data.phantom import write_cohort
+from samnb.data.readers import ScanFiles, list_scans
+from samnb.data.slices import SliceSet, prepare
 from samnb.experiments import first_run
+from samnb.files import sha256
 from samnb.models.lora import count_parameters
 from samnb.models.method import Answer
 from samnb.models.registry import find_system
+from samnb.profiles import Profile
 from samnb.records import Run
 
 STAGES = (
@@ -41,12 +45,23 @@ KILLED_AT = 4  # step
 WATCHED = 6
 TESTED = {1: 4, 0: 2}  # slices of each scan, with and without the target
 SCANS = 2  # of each cohort
+PATIENTS = 3  # of a cohort that is made from nothing
 
 Trace = dict[str, list[tuple[str, str]]]
 
 
 class Killed(BaseException):
     """Stands for a process that dies: nothing below may catch it."""
+
+
+class _Notes:
+    """What was seen, by stage."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, list[tuple[str, str]]] = {stage: [] for stage in STAGES}
+
+    def __call__(self, stage: str, what: str, value: Any) -> None:
+        self.found[stage].append((what, _hash(value)))
 
 
 def trace(run: Run, cut: bool = True) -> Trace:
@@ -62,6 +77,32 @@ def trace(run: Run, cut: bool = True) -> Trace:
     return {stage: notes.found[stage] for stage in STAGES}
 
 
+def trace_slices(profile: Profile) -> Trace:
+    """The first patients of every cohort from nothing: phantoms drawn, scans read and cut."""
+    notes = _Notes()
+    for name in profile.data.cohorts:
+        with tempfile.TemporaryDirectory() as folder:
+            scans = _first_scans(profile, name, Path(folder) / "scans", notes)
+            cache = Path(folder) / "cache"
+            slices, _ = prepare(scans, profile.data.slices, cache, workers=1, progress=False)
+            _note_slices(slices, name, notes)
+            for scan, record in slices.scans.items():
+                notes("slices", f"geometry of {scan}", record)
+    return notes.found
+
+
+def _first_scans(profile: Profile, name: str, folder: Path, notes: _Notes) -> list[ScanFiles]:
+    settings = profile.data.cohorts[name]
+    if settings.phantom is None:
+        return cohort_scans(profile, name)[:PATIENTS]
+    kind, side = settings.phantom.kind, settings.phantom.side
+    write_cohort(kind, folder, PATIENTS, side, profile.seed, workers=1, progress=False)
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.suffix != ".json":  # those hold the generator's own hash
+            notes("slices", path.name, sha256(path))
+    return list_scans(settings.layout, folder, settings.target)
+
+
 def shortened(run: Run) -> Run:
     """The run with a training of a few steps, whatever its own length."""
     short = {f"learning.{find_system(run.system).learning}.{name}": value
@@ -69,16 +110,6 @@ def shortened(run: Run) -> Run:
     kept = [change for change in run.changes if change.split("=")[0] not in short]
     changes = (*kept, *(f"{name}={value}" for name, value in short.items()))
     return Run(run.profile, run.system, run.labels, run.seed, changes)
-
-
-class _Notes:
-    """What was seen, by stage."""
-
-    def __init__(self) -> None:
-        self.found: dict[str, list[tuple[str, str]]] = {stage: [] for stage in STAGES}
-
-    def __call__(self, stage: str, what: str, value: Any) -> None:
-        self.found[stage].append((what, _hash(value)))
 
 
 def _hash(value: Any) -> str:
@@ -171,7 +202,7 @@ def _few(slices: SliceSet, rows: np.ndarray) -> np.ndarray:
     for scan in scans:
         of_scan = (index["scan"] == scan).to_numpy()
         for label, count in TESTED.items():
-            chosen.append(evaluation.evenly(rows[of_scan & (labels == label)], count))
+            chosen.append(answers.evenly(rows[of_scan & (labels == label)], count))
     return np.sort(np.concatenate(chosen))
 
 
@@ -247,8 +278,9 @@ def _test(run: Run, method: nn.Module, lesson: dict[str, Any], notes: _Notes) ->
         found = outcome.examine_run(run, method, lesson, progress=False)
     finally:
         del method.segment
-    notes("measures", "slices", found.slices)
-    notes("measures", "scans", found.scans)
+    of_slices = found.cases["slice"].notna()
+    for name, rows in (("slices", of_slices), ("scans", ~of_slices)):
+        notes("measures", name, found.cases[rows].drop(columns=["target", "user"]))
     for name, value in found.pictures.items():
         notes("answers", f"picture {name}", list(value) if value.dtype.kind == "U" else value)
     for name in ("summary", "parameters", "multiply_adds", "precision", "name"):
@@ -261,13 +293,13 @@ def _note_made_measures(notes: _Notes) -> None:
     for side in (24, 160):
         blocks = _blocks(side, generator)
         truths = np.stack([each for each in blocks for _ in blocks])
-        answers = np.stack([each for _ in blocks for each in blocks])
-        notes("measures", f"made slices {side}", metrics.measure_slices(answers, truths, 2.0))
+        given = np.stack([each for _ in blocks for each in blocks])
+        notes("measures", f"made slices {side}", metrics.measure_slices(given, truths, 2.0))
         for spacing in (None, (3.0, 0.8, 0.7)):
             volumes = [
                 metrics.measure(one, other, 2.0, spacing)
                 for one in (truths[:12], truths[:12] * 0)
-                for other in (answers[:12], truths[:12] * 0)
+                for other in (given[:12], truths[:12] * 0)
             ]
             notes("measures", f"made volumes {side} {spacing}", volumes)
     labels, scores = generator.integers(0, 2, 40), generator.integers(0, 5, 40) / 4
@@ -277,7 +309,11 @@ def _note_made_measures(notes: _Notes) -> None:
     boxes = torch.tensor([[2.0, 3.0, 9.0, 12.0]]).repeat(len(masks), 1)
     boxes[1] = torch.nan
     notes("measures", "made boxes", evaluation.box_fit(boxes, masks.numpy()))
-    notes("measures", "made hits", evaluation.hits(masks[:, ::4, ::4].float(), masks.numpy()))
+    notes(
+        "measures",
+        "made hits",
+        evaluation.hits(answers.peaks(masks[:, ::4, ::4].float(), 24), masks.numpy()),
+    )
 
 
 def _blocks(side: int, generator: np.random.Generator) -> list[np.ndarray]:

@@ -1,40 +1,72 @@
-"""Rehearses runs in a process of its own: python -m samnb.certification.worker JOBS FOLDER.
+"""Describes or rehearses runs in a process of its own, in the tree that it is started in:
 
-JOBS is a JSON list of runs; FOLDER gets one file for each, so a worker that was killed goes on.
+    python -m samnb.certification.worker describe JOBS FOLDER
+    python -m samnb.certification.worker rehearse JOBS FOLDER
+
+JOBS is a JSON list of runs. Descriptions say of all of them which code they reach, and its hash. A
+rehearsal leaves one file for each, so a worker that was killed goes on.
 """
 
 import functools
 import sys
 import traceback
 from pathlib import Path
+from typing import Any
 
 from samnb.certification.tracer import LineTracer
+from samnb.errors import SamnbError
 from samnb.files import read_json, write_json
 from samnb.paths import CHECKOUT
 
 
-def main(jobs: str, folder: str) -> None:
+def describe(jobs: list[dict[str, Any]], folder: Path) -> None:
+    from samnb.keys import STAGES, code_of, identify
+
+    said = {}
+    for job in jobs:
+        try:
+            run = _run(job)
+            identity, code = identify(run), code_of(run)
+        except SamnbError:  # a system or a setting that this tree does not know
+            said[job["name"]] = {"hash": None, "definitions": []}
+            continue
+        stages = STAGES[:1] if job["slicing"] else STAGES[1:]
+        places = {(each.module, each.name) for stage in stages for each in code[stage]}
+        said[job["name"]] = {
+            "hash": identity.code["slices"] if job["slicing"] else identity.recipe,
+            "definitions": sorted(places),
+        }
+    write_json(folder / "described.json", said)
+
+
+def rehearse(jobs: list[dict[str, Any]], folder: Path) -> None:
     tracer = LineTracer(CHECKOUT / "samnb")
     tracer.start()  # before the package is imported, so that module bodies are seen
-    from samnb.certification.rehearsal import trace
-    from samnb.profiles import load_profile
-    from samnb.records import Run
+    from samnb.certification.rehearsal import trace, trace_slices
 
-    for job in read_json(jobs):
-        place = Path(folder) / f"{job['name']}.json"
+    for job in jobs:
+        place = folder / f"{job['name']}.json"
         if place.is_file():
             continue
-        run = Run(load_profile(job["profile"]), job["system"], job["labels"], job["seed"],
-                  tuple(job["changes"]))  # fmt: skip
-        found = {"error": None, "trace": {}}
+        run = _run(job)
+        found: dict[str, Any] = {"error": None, "trace": {}}
         _forget_what_is_cached()
         with tracer.noting() as lines:
             try:
-                found["trace"] = trace(run, job["cut"])
+                slicing = job["slicing"]
+                found["trace"] = trace_slices(run.profile) if slicing else trace(run, job["cut"])
             except Exception:
                 found["error"] = traceback.format_exc(limit=-4)
         found["lines"] = {file: sorted(numbers) for file, numbers in sorted(lines.items())}
         write_json(place, found)
+
+
+def _run(job: dict[str, Any]) -> Any:
+    from samnb.profiles import load_profile
+    from samnb.records import Run
+
+    profile = load_profile(job["profile"])
+    return Run(profile, job["system"], job["labels"], job["seed"], tuple(job["changes"]))
 
 
 def _forget_what_is_cached() -> None:
@@ -47,4 +79,6 @@ def _forget_what_is_cached() -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    {"describe": describe, "rehearse": rehearse}[sys.argv[1]](
+        read_json(sys.argv[2]), Path(sys.argv[3])
+    )

@@ -1,12 +1,13 @@
 """Cached slices: scans are sliced once, then read from memory-mapped arrays.
 
-A cache is a folder named by a hash of its source files and settings:
+A cache is a folder named by a hash of its source files, its settings and the code that cuts:
 
     images.npy   (N, side, side) uint16, 0–65535 for 0–1
     masks.npy    (N, side, side) uint8, 0 or 1
     index.csv    one row per slice, in the order of the arrays
     scans.json   one record per scan: files, window, and the geometry that takes masks back to it
     faults.json  the scans that were left out, and why
+    content.json a hash of what the slices are
 
 It is built beside its final place and moved there when whole, so a cache that exists is finished.
 """
@@ -19,6 +20,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +39,14 @@ from samnb.data.build import (
 )
 from samnb.data.readers import ScanFiles
 from samnb.data.slicing import LEVELS, check_settings
+from samnb.definitions import digest, reached
 from samnb.errors import DataError, SamnbError
 from samnb.files import read_json, write_json
 from samnb.profiles import SliceSettings
 
-# Counts up when the same source and settings would give other slices or another folder.
-FORMAT = 1
-
-FAULTS = "faults.json"
+FAULTS, CONTENT = "faults.json", "content.json"
+# Where the code begins that decides what a cache holds.
+CUTTING = ("samnb.data.build.build_part", "samnb.data.slices.join_parts")
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ def load(folder: Path) -> SliceSet:
 
 
 def scan_key(scan: ScanFiles, settings: SliceSettings, labelled: bool = True) -> str:
-    """Hash of what a scan's slices come from: its files, the settings, the format of this cache.
+    """Hash of what a scan's slices come from: its files, the settings, the code that cuts.
 
     Files count by name, size and time of change. Their contents are not read, so a cohort of a
     hundred gigabytes is known again in milliseconds.
@@ -148,7 +150,49 @@ def scan_key(scan: ScanFiles, settings: SliceSettings, labelled: bool = True) ->
         "image": _fingerprint(scan.image),
         "label": _fingerprint(scan.label),
     }
-    return _hash([FORMAT, asdict(settings), labelled, reading])
+    return _hash([_cutting_code(), asdict(settings), labelled, reading])
+
+
+@cache
+def _cutting_code() -> str:
+    """Hash of the code between a file and its slices; comments and other places are no part."""
+    return digest(reached(CUTTING, lambda each: not each.file.startswith("samnb/data/")).values())
+
+
+def content(folder: Path) -> str:
+    """Hash of what the slices of a cache are, wherever their scans lie."""
+    return read_json(folder / CONTENT)["content"]
+
+
+def _content(folder: Path) -> str:
+    """Every bit of the masks, the table, the geometry; of the pictures the middle one of each scan.
+
+    Pictures are gigabytes, and may differ in the last bit between processors, so they count by mean
+    and deviation, rounded.
+    """
+    slices = load(folder)
+    index = slices.index.drop(columns="source")
+    middles = index.groupby("scan", sort=False).apply(_middle, include_groups=False).to_numpy()
+    looks = [[round(float(each), 4) for each in (picture.mean(), picture.std())]
+             for picture in slices.load(middles)[0].astype(float)]  # fmt: skip
+    masks = hashlib.sha256(np.ascontiguousarray(slices.masks)).hexdigest()
+    table = index.to_csv(index=False, float_format="%.5g", lineterminator="\n")
+    return _hash([masks, table, [_geometry(scan) for scan in slices.scans.values()], looks])
+
+
+def _middle(rows: pd.DataFrame) -> int:
+    return int(rows.index[len(rows) // 2])
+
+
+def _geometry(scan: dict[str, Any]) -> dict[str, Any]:
+    """A scan's record without its place, numbers to five digits."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, list):
+            return [plain(item) for item in value]
+        return f"{value:.5g}" if isinstance(value, float) else value
+
+    return {name: plain(value) for name, value in scan.items() if name not in ("image", "label")}
 
 
 def _hash(value: Any) -> str:
@@ -210,6 +254,7 @@ def _build(jobs: Sequence[Job], folder: Path, workers: int, progress: bool) -> N
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir()
     join_parts(parts, building)
+    write_json(building / CONTENT, {"content": _content(building)})
     write_json(building / FAULTS, [[str(fault.file), fault.fault, fault.remedy] for fault in found])
     shutil.rmtree(folder, ignore_errors=True)  # an earlier one with other faults
     building.replace(folder)

@@ -26,32 +26,46 @@ class System:
 
     title: as tables print it. build: (profile, seed), or (profile, seed, finished first system),
     to a `Method` ready to be trained. learning: which of the profile's settings for learning.
-    first: the system that is trained before. labels: what it may see of the training patients:
+    reads: parts of the profile that `build` needs; it is shown no others. first: the system that is
+    trained before. labels: what it may see of the training patients:
     "image" labels only; "few": those, and the masks of the labelled slices; "either": the masks of
     the labelled slices alone, or, asked for without a number, all masks.
     """
 
     title: str
     build: Callable[..., nn.Module]
+    reads: tuple[str, ...] = ()
     learning: str = "sam"
     first: str | None = None
     labels: str = "few"
     schedule: Callable[[Profile], LearningSettings] | None = None
 
 
+CLASSIFIED = ("classifier", "prompting")
+PROMPTED = (*CLASSIFIED, "sam", "mix")
+
 SYSTEMS: dict[str, System] = {
-    "classifier": System("CAM alone", cam_alone.build, labels="image"),
-    "sam_pp": System("SAM-PP", sam_pp.build, first="classifier"),
-    "sam_mix": System("SAM-Mix", sam_mix.build),
-    "sam_mix_guided": System("SAM-Mix guided", partial(sam_mix.build, guided=True)),
-    "sam_mix_soft": System("SAM-Mix soft", partial(sam_mix.build, soft=True)),
-    "sam_mix_improved": System("SAM-Mix improved", sam_mix_improved.build, learning="improved"),
-    "unet": System("U-Net", unet.build, learning="unet", labels="either"),
-    "nnunet": System(
-        "nnU-Net", nnunet.build, learning="nnunet", labels="either", schedule=nnunet.learning_of
+    "classifier": System("CAM alone", cam_alone.build, CLASSIFIED, labels="image"),
+    "sam_pp": System("SAM-PP", sam_pp.build, PROMPTED, first="classifier"),
+    "sam_mix": System("SAM-Mix", sam_mix.build, PROMPTED),
+    "sam_mix_guided": System("SAM-Mix guided", partial(sam_mix.build, guided=True), PROMPTED),
+    "sam_mix_soft": System("SAM-Mix soft", partial(sam_mix.build, soft=True), PROMPTED),
+    "sam_mix_improved": System(
+        "SAM-Mix improved", sam_mix_improved.build, (*PROMPTED, "improved"), learning="improved"
     ),
-    "transunet": System("TransUNet", transunet.build, learning="supervised", labels="full"),
-    "multimix": System("MultiMix", multimix.build, learning="multimix"),
+    "unet": System("U-Net", unet.build, ("baselines",), learning="unet", labels="either"),
+    "nnunet": System(
+        "nnU-Net",
+        nnunet.build,
+        ("baselines",),
+        learning="nnunet",
+        labels="either",
+        schedule=nnunet.learning_of,
+    ),
+    "transunet": System(
+        "TransUNet", transunet.build, ("baselines",), learning="supervised", labels="full"
+    ),
+    "multimix": System("MultiMix", multimix.build, ("baselines",), learning="multimix"),
 }
 
 

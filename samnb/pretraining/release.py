@@ -3,13 +3,15 @@
 import os
 import platform
 import shutil
-import subprocess
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from samnb import paths
+from samnb.checkout import commit
+from samnb.costs import processor
+from samnb.derived import note
 from samnb.errors import SamnbError
 from samnb.files import atomic_path, read_json, sha256, write_json
 from samnb.models.weights import POCKET, load_sam
@@ -44,34 +46,20 @@ def release(folder: Path, images: int = 2000, progress: bool = True) -> dict[str
         "bytes": trained.stat().st_size,
         "sha256": sha256(trained),
         "machine": _machine(),
-        "commit": _commit(),
+        "commit": commit(),
     }
     with atomic_path(POCKET) as temporary:
         shutil.copyfile(trained, temporary)
     write_json(record_path(), record)
+    note("pocket_sam/record.json")
     return record
 
 
 def _machine() -> dict[str, Any]:
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "system": platform.system(),
         "python": platform.python_version(),
         **{name: version(name) for name in ("torch", "segment-anything", "numpy")},
     }
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    for line in cpuinfo.read_text().splitlines() if cpuinfo.is_file() else ():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def _commit() -> str:
-    """The commit of the checkout, or "unknown" where there is none."""
-    command = ["git", "-C", str(paths.CHECKOUT), "rev-parse", "HEAD"]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
-    return answer.stdout.strip() or "unknown"

@@ -2,7 +2,7 @@
 
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from types import UnionType
+from types import SimpleNamespace, UnionType
 from typing import Any, get_args, get_origin
 
 import yaml
@@ -221,6 +221,25 @@ class Profile:
     baselines: BaselineSettings = field(default_factory=BaselineSettings)
     learning: dict[str, LearningSettings] = field(default_factory=dict)  # by kind of system
     plan: PlanSettings = field(default_factory=PlanSettings)
+
+
+class Declared:
+    """A profile of which only declared parts can be read, so that a run's key misses none.
+
+    Of `data` everyone may know how slices are made, and nothing else.
+    """
+
+    def __init__(self, profile: Profile, parts: tuple[str, ...], who: str):
+        self._profile, self._parts, self._who = profile, parts, who
+        self.data = SimpleNamespace(slices=profile.data.slices)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self._parts or name.startswith("__"):
+            return getattr(self._profile, name)
+        raise SamnbError(
+            f"{self._who} reads `{name}` of the profile and does not say so.",
+            "name it in the system's `reads`, in samnb/models/registry.py.",
+        )
 
 
 def names() -> list[str]:
