@@ -74,6 +74,41 @@ def test_levels_masks_and_spacing_are_written_as_they_are(given):
     assert max(seen.slices.images[row].max() for row in seen.marked) > 255  # finer than 8 bits
 
 
+def test_oblong_pixels_are_not_turned(run, tmp_path):
+    seen = material(run)
+    oblong = seen.slices.index.assign(spacing_row=1.5, spacing_column=0.5)
+    seen = replace(seen, slices=replace(seen.slices, index=oblong))
+    stock_nnunet.write_dataset(run, seen, tmp_path)
+    row = seen.marked[0]
+    path = tmp_path / "raw" / stock_nnunet.NAME / "imagesTr" / f"slice-{row:06d}_0000.nii"
+    # A NIfTI counts columns first; nnU-Net's own reader gives (between slices, rows, columns).
+    assert nib.load(path).header.get_zooms() == pytest.approx((0.5, 1.5, 999.0))
+
+
+class Asked:
+    """In place of nnU-Net's predictor: remembers what it was asked, and finds the left half."""
+
+    def __init__(self):
+        self.pictures, self.spacings = [], []
+
+    def predict_single_npy_array(self, picture, properties):
+        self.pictures.append(picture)
+        self.spacings.append(properties["spacing"])
+        found = np.zeros(picture.shape[1:], int)
+        found[..., : found.shape[-1] // 2] = 1
+        return found
+
+
+def test_nnunet_is_asked_for_one_slice_on_its_own_grid(run):
+    slices = material(run).slices
+    slices = replace(slices, index=slices.index.assign(spacing_row=1.5, spacing_column=0.5))
+    asked = Asked()
+    mask = stock_nnunet._segmented(asked, slices, 3)
+    assert asked.spacings == [[999.0, 1.5, 0.5]]
+    assert np.array_equal(asked.pictures[0][0, 0], slices.images[3])
+    assert mask.sum() == mask[:, : tiny.SIDE // 2].sum() == tiny.SIDE**2 / 2
+
+
 def test_what_was_not_windowed_is_no_ct(run, tmp_path):
     slices = replace(run.profile.data.slices, window_width=None, window_center=None)
     profile = replace(run.profile, data=replace(run.profile.data, slices=slices))
