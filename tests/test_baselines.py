@@ -266,6 +266,14 @@ def test_a_bottleneck_of_transunet_activates_the_sum_with_its_shortcut():
     assert unit(x)[0, :, 0, 0].tolist() == [0.0, 0.0, 0.0, 2.0]
 
 
+def test_transunet_s_stem_pools_the_maximum_of_nine():
+    one = torch.zeros(1, 1, 8, 8)
+    one[0, 0, 3, 4] = 1.0
+    pooled = transunet.Stem(1, 16, (1, 1, 1)).pool(one)[0, 0]
+    # Row 3 belongs to 1-3 and to 3-5, which are the output's rows 1 and 2; column 4 only to 3-5.
+    assert (pooled == 1).nonzero().tolist() == [[1, 2], [2, 2]]
+
+
 def test_transunet_s_stem_strides_in_its_wide_convolutions():
     first = transunet.Stem(1, 16, (1, 2, 1)).stages[1][0]
     convs = (first.reduce[0], first.spatial[0], first.expand[0])
