@@ -110,10 +110,6 @@ def test_nnunet_is_asked_for_one_slice_on_its_own_grid(run):
     assert mask.sum() == mask[:, : tiny.SIDE // 2].sum() == tiny.SIDE**2 / 2
 
 
-class Module(SimpleNamespace):
-    """In place of a part of nnU-Net's package, which need not be here."""
-
-
 def test_it_is_tested_on_the_test_patients_of_every_cohort(run, monkeypatch):
     class Predictor(Asked):
         def __init__(self, **options):
@@ -122,7 +118,8 @@ def test_it_is_tested_on_the_test_patients_of_every_cohort(run, monkeypatch):
         def initialize_from_trained_model_folder(self, folder, use_folds):
             assert (folder, use_folds) == ("its weights", (0,))
 
-    part = Module(nnUNetPredictor=Predictor)
+    # In place of a part of nnU-Net's package, which need not be here.
+    part = SimpleNamespace(nnUNetPredictor=Predictor)
     monkeypatch.setitem(sys.modules, "nnunetv2.inference.predict_from_raw_data", part)
     trainer = SimpleNamespace(device="cpu", output_folder_base="its weights")
     table = stock_nnunet.predict(run.profile, trainer, progress=False)
@@ -135,7 +132,7 @@ def test_it_is_tested_on_the_test_patients_of_every_cohort(run, monkeypatch):
 def test_it_learns_by_the_seed_as_long_as_told_and_validates_a_fifth_as_often(monkeypatch):
     drawn = []
     trainer = SimpleNamespace(run_training=lambda: drawn.append(torch.rand(1).item()))
-    part = Module(get_trainer_from_args=lambda *names, **options: trainer)
+    part = SimpleNamespace(get_trainer_from_args=lambda *names, **options: trainer)
     monkeypatch.setitem(sys.modules, "nnunetv2.run.run_training", part)
     for seed in (1, 1, 2):
         assert stock_nnunet.train(seed, epochs=7, iterations=250) is trainer
