@@ -19,7 +19,7 @@ export OMP_NUM_THREADS ?= 1
 export PYTHONUTF8 ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock data runs reality rehearse reproduce verify book render notebooks pretrain test lint format clean clean-data
+.PHONY: help setup lock data runs reality rehearse reproduce verify book render notebooks pretrain test mutants lint format clean clean-data
 
 help:  ## List what can be made
 	@echo "make TARGET [PROFILE=pocket|smoke|paper|my.yaml] [CORES=2] [GPUS=0] [EXECUTOR=local|slurm|...] [ARGS='more for the tool']"
@@ -75,6 +75,9 @@ test: $(READY)  ## Lint, unit tests, the smoke profile end to end, every committ
 	@$(call pipeline,pocket,data)
 	@$(BIN)/python -m pytest -n $(CORES) --dist loadfile --nbval --nbval-current-env \
 		tests book $(ARGS)
+
+mutants: $(READY)  ## Break the science in small ways; some test has to notice (ARGS='--only NAME')
+	@$(BIN)/python workflow/mutants.py --workers $(CORES) $(ARGS)
 
 lint: $(READY)  ## Only the style of code and chapters
 	@$(BIN)/ruff check .

@@ -10,6 +10,7 @@ import torch
 from peft import PeftModel
 from segment_anything.modeling import Sam
 from torch import nn
+from torch.nn import functional as F
 
 from samnb.errors import SamnbError
 from samnb.models.adapters import load_adapter, save_adapter
@@ -111,6 +112,32 @@ def test_query_and_value_have_pairs_of_their_own_and_keys_none():
         assert 0 < ranks[0] <= 8
         assert 0 < ranks[2] <= 8
         assert torch.equal(ours.attn.qkv.bias, theirs.attn.qkv.bias)
+
+
+def test_the_share_of_an_adapter_is_alpha_over_rank_times_b_a_x():
+    sam = add_lora(fresh(), LoraSettings(rank=2, alpha=6.0)).train()
+    fused = sam.image_encoder.blocks[0].attn.qkv
+    x = torch.randn(5, fused.in_features)
+    before = F.linear(x, fused.weight, fused.bias)
+    shares = []
+    with torch.no_grad():
+        for door in (fused.query, fused.value):
+            a, b = door.lora_A["default"].weight, door.lora_B["default"].weight
+            b.normal_()
+            shares.append(3 * x @ a.T @ b.T)
+        query, key, value = (fused(x) - before).chunk(3, dim=-1)
+    torch.testing.assert_close(query, shares[0], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(value, shares[1], atol=1e-4, rtol=1e-4)
+    assert not key.any()
+
+
+def test_in_the_decoder_lora_enters_queries_and_values_of_every_attention():
+    sam = add_lora(fresh(), LoraSettings(decoder=True))
+    modules = sam.mask_decoder.named_modules()
+    entered = [name for name, module in modules if hasattr(module, "lora_A")]
+    # Two layers of three attentions each, and the last one.
+    assert len(entered) == 2 * 7
+    assert {name.rpartition(".")[2] for name in entered} == {"q_proj", "v_proj"}
 
 
 def test_the_seed_decides_the_adapter():
@@ -219,6 +246,8 @@ def test_the_numbers_of_the_papers():
     assert trainable["encoder and decoder", 4] - trainable["encoder", 4] == 23_552
     assert trainable["encoder; decoder trained", 4] - trainable["encoder", 4] == 4_058_340
     assert table["total"]["encoder", 8] == 93_735_472 + 294_912
+    # A decoder that is trained whole counts once, although its original stays beside the copy.
+    assert table["total"]["encoder; decoder trained", 8] == 93_735_472 + 294_912
     assert "1.77 %" in table["papers"]["encoder and decoder", 4]
 
 

@@ -1,6 +1,7 @@
 """nnU-Net: what it plans from which data, its augmentations, and its two doors."""
 
 import copy
+import math
 from dataclasses import replace
 from itertools import pairwise
 
@@ -8,11 +9,14 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from torch import nn
 
 from samnb.errors import SamnbError
 from samnb.models import nnunet
+from samnb.models.method import Batch
 from samnb.models.nnunet_augment import augment, augmentations
 from samnb.models.nnunet_plan import (
+    LEAST_STD,
     Fingerprint,
     Limits,
     fingerprint_of,
@@ -50,6 +54,17 @@ def test_a_coarse_axis_is_halved_later_and_has_flat_kernels_until_then():
     assert chosen.strides[:4] == ((1, 1), (1, 2), (1, 2), (2, 2))
     assert chosen.kernels[:3] == ((1, 3), (1, 3), (3, 3))
     assert chosen.rotation == 15
+
+
+def test_a_coarse_axis_is_doubled_as_often_as_it_was_halved():
+    fingerprint = Fingerprint(100, (64, 256), (4.0, 1.0), 0.6, 0.1, 0.3, 0.9)
+    method = nnunet.NnUNet(plan(fingerprint, 256, Limits(4, 16))).eval()
+    assert method.network(torch.zeros(1, 1, 64, 256)).shape == (1, 2, 64, 256)
+
+
+def test_a_target_of_one_grey_level_can_be_normalised():
+    images, masks = np.full((2, 32, 32), 0.4, np.float32), np.ones((2, 32, 32), np.uint8)
+    assert fingerprint_of(images, masks, np.ones((2, 2))).std == LEAST_STD > 0
 
 
 def test_patches_are_padded_to_what_the_strides_divide():
@@ -133,6 +148,79 @@ def test_mask_and_image_are_moved_alike():
     assert not torch.equal(moved, masks)
 
 
+def test_the_augmentations_are_as_frequent_and_as_strong_as_published():
+    turn, zoom, noise, blur, brightness, contrast, coarse, inverted, gamma, *mirrors = (
+        augmentations(180).transforms[:-1]  # the last only makes plain tensors
+    )
+    drawn = (turn, zoom, noise, blur, brightness, contrast, coarse, inverted, gamma)
+    assert [each.prob for each in drawn] == [0.2, 0.2, 0.1, 0.2, 0.15, 0.15, 0.25, 0.1, 0.3]
+    assert turn.rand_rotate.range_x == pytest.approx((-math.pi, math.pi))
+    assert (*zoom.rand_zoom.min_zoom, *zoom.rand_zoom.max_zoom) == (0.7, 1.4)
+    assert noise.rand_gaussian_noise.std**2 == pytest.approx(0.1)
+    assert blur.rand_smooth.sigma_x == blur.rand_smooth.sigma_y == (0.5, 1.0)
+    assert brightness.scaler.factors == contrast.scaler.factors == (-0.25, 0.25)
+    assert coarse.zoom_range == (0.5, 1.0)
+    for each in (inverted, gamma):
+        assert tuple(each.adjuster.gamma) == (0.7, 1.5)
+        assert each.adjuster.retain_stats
+    assert (inverted.invert_image, gamma.invert_image) == (True, False)
+    # Mirrored along rows, and along columns, each in every second slice.
+    assert [(each.prob, each.flipper.spatial_axis) for each in mirrors] == [(0.5, 0), (0.5, 1)]
+
+
+def test_a_turned_mask_keeps_its_area():
+    turn = copy.deepcopy(augmentations(180).transforms[0])
+    turn.prob = 1.0
+    turn.set_random_state(0)
+    mask = torch.zeros(1, 64, 64)
+    mask[:, 20:44, 24:40] = 1
+    areas = [(turn({"image": mask, "mask": mask})["mask"] > 0).sum().item() for _ in range(20)]
+    assert sum(areas) / 20 == pytest.approx(24 * 16, rel=0.02)
+
+
+def test_it_learns_from_slices_that_are_augmented(monkeypatch):
+    method, given = small(), []
+    monkeypatch.setattr(method, "loss_of", lambda *pair: given.extend(pair))
+    images = torch.rand(24, 1, 32, 32)
+    masks = (images[:, 0] > 0.7).to(torch.uint8)
+    method(Batch(images[:0], torch.empty(0), images, masks))
+    plain = method.normalise(images)
+    # A slice stays as it is in 4 of 100, a mask stays where it is in 16 of 100.
+    changed = [not torch.equal(*pair) for pair in zip(given[0], plain, strict=True)]
+    moved = [not torch.equal(*pair) for pair in zip(given[1], masks, strict=True)]
+    assert sum(changed) >= 20
+    assert sum(moved) >= 14
+
+
+def outputs_of(*probabilities):
+    """What a network says at several depths: of three slices of 2 x 2, the first all target and two
+    without, each pixel has this probability for what it is. Shape (3, depths, 2, 2, 2)."""
+    sure = [math.log(p / (1 - p)) for p in probabilities]
+    target = torch.tensor([1.0, -1.0, -1.0])[:, None] * torch.tensor(sure)
+    target = target[:, :, None, None].expand(3, len(sure), 2, 2)
+    return torch.stack([torch.zeros_like(target), target], dim=2)
+
+
+PICTURES = torch.empty(3, 1, 2, 2)
+MASKS = torch.tensor([1, 0, 0], dtype=torch.uint8)[:, None, None].expand(3, 2, 2)
+# Cross-entropy, and the Dice of the target in all slices as one: twice shared by answer + truth.
+AT_3_4 = -math.log(0.75) + 1 - 2 * 3 / (5 + 4)
+AT_1_2 = -math.log(0.5) + 1 - 2 * 2 / (6 + 4)
+
+
+def test_its_loss_adds_cross_entropy_and_the_dice_of_the_target_in_a_batch(monkeypatch):
+    method = small()
+    monkeypatch.setattr(method.network, "forward", lambda images: outputs_of(0.75)[:, 0])
+    assert method.loss_of(PICTURES, MASKS).item() == pytest.approx(AT_3_4, abs=1e-4)
+
+
+def test_a_coarser_output_counts_half_of_the_one_before(monkeypatch):
+    method = small()
+    monkeypatch.setattr(method.network, "forward", lambda images: outputs_of(0.75, 0.5))
+    wanted = AT_3_4 * 2 / 3 + AT_1_2 * 1 / 3
+    assert method.loss_of(PICTURES, MASKS).item() == pytest.approx(wanted, abs=1e-4)
+
+
 def test_preparing_takes_the_intensities_and_completes_the_plan():
     method = small()
     weights = copy.deepcopy(dict(method.named_parameters()))
@@ -151,10 +239,31 @@ def test_preparing_takes_the_intensities_and_completes_the_plan():
     assert torch.equal(another.intensities, method.intensities)
 
 
-def test_the_answer_is_the_same_mirrored():
+@pytest.mark.parametrize("axes", [(2,), (3,), (2, 3)])
+def test_the_answer_is_the_same_mirrored(axes):
     method = small().eval()
     images = torch.rand(2, 1, 32, 32)
-    assert torch.equal(method.segment(images.flip(3)).masks, method.segment(images).masks.flip(2))
+    mirrored = method.segment(images.flip(axes)).masks[:, None].flip(axes)
+    assert torch.equal(mirrored[:, 0], method.segment(images).masks)
+
+
+class Doubtful(nn.Module):
+    """Certain of the target in its first pass, and in the others a little against it."""
+
+    def __init__(self):
+        super().__init__()
+        self.logits = iter([9.0, -1.0, -1.0, -1.0])
+
+    def forward(self, images):
+        target = torch.full_like(images, next(self.logits))
+        return torch.cat([torch.zeros_like(target), target], dim=1)
+
+
+def test_one_certain_pass_does_not_outvote_three():
+    method = small().eval()
+    method.network = Doubtful()
+    # Probabilities: (1 + 3 x 0.27) / 4 is below a half, although the mean logit is above zero.
+    assert not method.segment(torch.rand(1, 1, 32, 32)).masks.any()
 
 
 @pytest.mark.parametrize("helps", [True, False])
@@ -170,6 +279,15 @@ def test_the_largest_piece_is_kept_where_that_helped(helps, monkeypatch):
     method.settle(torch.zeros(2, 1, 32, 32), truth)
     assert bool(method.largest_component) is helps
     assert torch.equal(method.segment(torch.zeros(2, 1, 32, 32)).masks, truth)
+
+
+def test_pieces_are_kept_where_pruning_changed_nothing(monkeypatch):
+    method = small().eval()
+    square = torch.zeros(1, 32, 32, dtype=torch.bool)
+    square[:, 4:20, 4:20] = True
+    monkeypatch.setattr(method, "_unpruned", lambda images: square)
+    method.settle(torch.zeros(1, 1, 32, 32), square)
+    assert not method.largest_component
 
 
 def test_a_trained_network_can_be_copied():

@@ -145,6 +145,38 @@ def test_the_encoder_equals_the_library_s_own_class():
         assert _difference(theirs(x), encode(fast, images)) < 1e-5
 
 
+def test_images_are_normalised_as_sam_s_own_were(monkeypatch):
+    sam, given = build_sam("pocket", 64), []
+    monkeypatch.setattr(sam.image_encoder, "forward", given.append)
+    red, green, blue = (123.675, 58.395), (116.28, 57.12), (103.53, 57.375)  # mean and deviation
+    for deviations in (0, 1, -2):
+        colour = [mean + deviations * spread for mean, spread in (red, green, blue)]
+        encode(sam, torch.tensor(colour)[None, :, None, None].expand(1, 3, 64, 64) / 255)
+        wanted = torch.full_like(given[-1], deviations)
+        torch.testing.assert_close(given[-1], wanted, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("size", "heads", "whole"),
+    [("vit_b", 12, (2, 5, 8, 11)), ("vit_l", 16, (5, 11, 17, 23)), ("vit_h", 16, (7, 15, 23, 31))],
+)
+def test_windows_whole_images_and_heads_are_where_they_were_published(size, heads, whole):
+    with torch.device("meta"):
+        sam = build_sam(size)
+    blocks = sam.image_encoder.blocks
+    windows = [block.window_size for block in blocks]
+    assert windows == [0 if place in whole else 14 for place in range(len(blocks))]
+    assert {block.attn.num_heads for block in blocks} == {heads}
+    assert {block.norm1.eps for block in blocks} == {1e-6}
+    decoder = sam.mask_decoder
+    assert {layer.self_attn.num_heads for layer in decoder.transformer.layers} == {8}
+    assert decoder.num_mask_tokens == 1 + 3
+
+
+def test_every_block_of_the_pocket_sam_sees_the_whole_image():
+    assert {block.window_size for block in build_sam("pocket").image_encoder.blocks} == {0}
+
+
 def test_gradient_checkpointing_changes_no_gradient():
     kept, _, images = _encoders("pocket", 64)
     spared = build_sam("pocket", 64, checkpointing=True)

@@ -52,6 +52,11 @@ def test_threshold_then_opening_then_the_largest_piece():
     assert not largest_pieces(threshold(image, 0.8, 0.9)).any()
 
 
+def test_pixels_that_touch_at_a_corner_are_one_piece():
+    diagonal, square = np.eye(32, dtype=bool), _square(20, 2, 4)
+    assert np.array_equal(largest_pieces((diagonal | square)[None])[0], diagonal)
+
+
 def test_most_similar_finds_the_same_slice_under_noise():
     generator = np.random.default_rng(0)
     known = generator.random((20, 64, 64))

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
@@ -72,6 +73,72 @@ def test_levels_masks_and_spacing_are_written_as_they_are(given):
         np.testing.assert_allclose(image.header.get_zooms()[:2], spacing, rtol=1e-6)
         assert image.header.get_zooms()[2] > 3 * max(spacing)  # the axis that is cut along
     assert max(seen.slices.images[row].max() for row in seen.marked) > 255  # finer than 8 bits
+
+
+def test_oblong_pixels_are_not_turned(run, tmp_path):
+    seen = material(run)
+    oblong = seen.slices.index.assign(spacing_row=1.5, spacing_column=0.5)
+    seen = replace(seen, slices=replace(seen.slices, index=oblong))
+    stock_nnunet.write_dataset(run, seen, tmp_path)
+    row = seen.marked[0]
+    path = tmp_path / "raw" / stock_nnunet.NAME / "imagesTr" / f"slice-{row:06d}_0000.nii"
+    # A NIfTI counts columns first; nnU-Net's own reader gives (between slices, rows, columns).
+    assert nib.load(path).header.get_zooms() == pytest.approx((0.5, 1.5, 999.0))
+
+
+class Asked:
+    """In place of nnU-Net's predictor: remembers what it was asked, and finds the left half."""
+
+    def __init__(self):
+        self.pictures, self.spacings = [], []
+
+    def predict_single_npy_array(self, picture, properties):
+        self.pictures.append(picture)
+        self.spacings.append(properties["spacing"])
+        found = np.zeros(picture.shape[1:], int)
+        found[..., : found.shape[-1] // 2] = 1
+        return found
+
+
+def test_nnunet_is_asked_for_one_slice_on_its_own_grid(run):
+    slices = material(run).slices
+    slices = replace(slices, index=slices.index.assign(spacing_row=1.5, spacing_column=0.5))
+    asked = Asked()
+    mask = stock_nnunet._segmented(asked, slices, 3)
+    assert asked.spacings == [[999.0, 1.5, 0.5]]
+    assert np.array_equal(asked.pictures[0][0, 0], slices.images[3])
+    assert mask.sum() == mask[:, : tiny.SIDE // 2].sum() == tiny.SIDE**2 / 2
+
+
+def test_it_is_tested_on_the_test_patients_of_every_cohort(run, monkeypatch):
+    class Predictor(Asked):
+        def __init__(self, **options):
+            super().__init__()
+
+        def initialize_from_trained_model_folder(self, folder, use_folds):
+            assert (folder, use_folds) == ("its weights", (0,))
+
+    # In place of a part of nnU-Net's package, which need not be here.
+    part = SimpleNamespace(nnUNetPredictor=Predictor)
+    monkeypatch.setitem(sys.modules, "nnunetv2.inference.predict_from_raw_data", part)
+    trainer = SimpleNamespace(device="cpu", output_folder_base="its weights")
+    table = stock_nnunet.predict(run.profile, trainer, progress=False)
+    tested = table.groupby("cohort")["patient"].unique()
+    assert set(tested.index) == {"home", "abroad"}
+    for cohort, patients in tested.items():
+        assert sorted(patients) == sorted(cohort_split(run.profile, cohort).test)
+
+
+def test_it_learns_by_the_seed_as_long_as_told_and_validates_a_fifth_as_often(monkeypatch):
+    drawn = []
+    trainer = SimpleNamespace(run_training=lambda: drawn.append(torch.rand(1).item()))
+    part = SimpleNamespace(get_trainer_from_args=lambda *names, **options: trainer)
+    monkeypatch.setitem(sys.modules, "nnunetv2.run.run_training", part)
+    for seed in (1, 1, 2):
+        assert stock_nnunet.train(seed, epochs=7, iterations=250) is trainer
+    assert trainer.num_epochs == 7
+    assert (trainer.num_iterations_per_epoch, trainer.num_val_iterations_per_epoch) == (250, 50)
+    assert drawn[0] == drawn[1] != drawn[2]
 
 
 def test_what_was_not_windowed_is_no_ct(run, tmp_path):
