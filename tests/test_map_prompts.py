@@ -91,6 +91,11 @@ def test_a_map_that_points_nowhere_gives_the_whole_slice(settings, value):
     assert boxes_of_maps(flat, settings, 64).boxes.tolist() == [[0, 0, 64, 64]]
 
 
+def test_a_map_without_any_value_above_zero_points_nowhere():
+    assert not active_pixels(blobs((4, 9, -1.0)), 0.5, 16).any()
+    assert active_pixels(blobs((4, 9, 0.01)), 0.5, 16).sum() == 1
+
+
 def test_margins_stay_in_the_slice():
     boxes = torch.tensor([[10.0, 20, 30, 40], [0, 0, 64, 64]])
     assert widen(boxes, 0.1, 64).tolist() == [[8, 18, 32, 42], [0, 0, 64, 64]]
