@@ -225,6 +225,25 @@ def test_a_slice_whose_mask_is_lost_on_the_grid_counts_as_without_target(tmp_pat
     assert found.columns["label"] == [0, 1]
 
 
+@pytest.mark.parametrize("up", [1.0, -1.0])
+def test_blocks_of_a_scan_stored_from_either_end_are_put_in_order(tmp_path, monkeypatch, up):
+    """One plane at a time: brightness rises from the feet up, whichever end the file begins at."""
+    monkeypatch.setattr(nifti, "BLOCK", 1)
+    image = np.arange(5, dtype=np.int16)[:, None, None] * np.full((5, 4, 4), 100, np.int16)
+    label = np.zeros((5, 4, 4), np.uint8)
+    label[1] = 1
+    for name, array in (("volume", image), ("segmentation", label)):
+        stored = array[:: int(up)].transpose(2, 1, 0)
+        affine = np.diag([-1.0, -1.0, up, 1.0])
+        nib.Nifti1Image(stored, affine).to_filename(tmp_path / f"{name}-0.nii")
+    (files,) = scans_of(tmp_path)
+    settings = SliceSettings(side=4, middle=1.0, window_width=None, window_center=None)
+    found = slice_scan(files, settings, labelled=True)
+    assert found.record["window"] == (0, 400)
+    np.testing.assert_allclose(found.images[:, 0, 0] / 65535, [0, 0.25, 0.5, 0.75, 1], atol=1e-4)
+    assert found.columns["label"] == [0, 1, 0, 0, 0]
+
+
 def test_workers_give_the_same_bytes(folder, tmp_path):
     one, _ = run(folder, tmp_path / "one")
     two, _ = prepare(scans_of(folder), SETTINGS, tmp_path / "two", workers=2, progress=False)
