@@ -95,7 +95,6 @@ def test_each_correction_goes_where_the_last_answer_was_wrong(sam, monkeypatch):
         asked.append(prompts)
         return decode(model, embeddings, prompts)
 
-    decode = interactive.decode
     monkeypatch.setattr(interactive, "decode", spy)
     target = squares(3)
     embeddings = encode(sam, torch.rand(3, 1, SIDE, SIDE)).detach()

@@ -34,12 +34,14 @@ def answer_of(*masks: list[float], scores: list[float]) -> Masks:
 def test_the_loss_of_a_mask_by_hand():
     target = torch.tensor([[[True, False]]])
     # Both pixels right with 3/4: focal 0.25 x (1/4)² x -log(3/4) and 0.75 x the same, on average
-    # half; Dice with one in numerator and denominator 1 - (2 x 3/4 + 1) / (1 + 1 + 1); IoU 1.
+    # half; Dice with one in numerator and denominator 1 - (2 x 3/4 + 1) / (1 + 1 + 1); the IoU is 1
+    # and 0.9 was predicted.
     right = -math.log(0.75) / 16 / 2
     first = 20 * right + 1 / 6 + 0.1**2
-    # The second pixel wrong: 0.75 x (3/4)² x -log(1/4); 1 - 2.5 / (1.5 + 1 + 1); IoU 1/2.
+    # The second pixel wrong: 0.75 x (3/4)² x -log(1/4); 1 - 2.5 / (1.5 + 1 + 1); the IoU is 1/2,
+    # as predicted.
     wrong = (-0.25 * math.log(0.75) / 16 - 0.75 * math.log(0.25) * 9 / 16) / 2
-    second = 20 * wrong + 1 / 3.5 * 1 + 0.0
+    second = 20 * wrong + (1 - 2.5 / 3.5)
     answer = answer_of([SURE, -SURE], [SURE, SURE], scores=[0.9, 0.5])
     found = mask_losses(answer, target)
     assert found.tolist()[0] == pytest.approx([first, second], rel=1e-5)

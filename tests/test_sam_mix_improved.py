@@ -141,6 +141,14 @@ def test_silence_is_settled_where_dice_is_best():
     assert best_silence(logits, spoken, torch.zeros(4, dtype=torch.bool)) < -1
 
 
+def test_presence_is_counted_from_the_settled_logit(batch):
+    method = improved().eval()
+    before = method.look(batch.images)[0]
+    method.silence.fill_(0.7)
+    after = method.look(batch.images)[0]
+    torch.testing.assert_close(after[:, 1] - after[:, 0], before[:, 1] - before[:, 0] - 0.7)
+
+
 def test_settling_makes_it_silent_where_no_slice_has_the_target(batch):
     method = improved(calibrated=True).eval()
     method.settle(batch.images, torch.zeros(4, SIDE, SIDE, dtype=torch.uint8))
