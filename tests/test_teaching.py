@@ -120,3 +120,18 @@ def test_what_is_settled_after_training_is_settled_on_validation_patients(profil
     assert len(seen) == 1
     assert torch.equal(seen[0][0], torch.from_numpy(images))
     assert torch.equal(seen[0][1], torch.from_numpy(masks))
+
+
+def test_what_is_settled_is_settled_with_the_weights_that_are_kept(profile, tmp_path, monkeypatch):
+    class Settling(tiny.Tiny):
+        def settle(self, *_):
+            seen.append((self.training, self.layers[0].weight.clone()))
+
+    seen, dice = [], iter([0.9, 0.1])  # the first of two validations is the better one
+    monkeypatch.setattr(teaching, "mean_dice", lambda *_: next(dice))
+    method = Settling(profile)
+    trained = teaching.teach(Run(profile, "tiny", 4, 1), method, tmp_path, progress=False)
+    assert [note["dice"] for note in trained.validation] == [0.9, 0.1]
+    ((training, weight),) = seen
+    assert not training
+    assert torch.equal(weight, trained.weights["layers.0.weight"])
