@@ -192,6 +192,7 @@ def test_the_user_goes_on_from_the_best_of_three_answers_and_then_from_the_last(
     click_and_correct(sam, embeddings, torch.arange(2), squares(2), clicks=3)
     row = torch.arange(2)
     best = answers[0].scores[:, 1:].argmax(dim=1) + 1
+    assert asked[1].masks is not None
     assert torch.equal(asked[1].masks[:, 0], answers[0].logits[row, best])
     assert torch.equal(asked[2].masks[:, 0], answers[1].logits[:, 0])
 

@@ -84,7 +84,8 @@ def clicked(found: torch.Tensor, target: torch.Tensor) -> tuple[list[float], int
     logits = torch.where(found, 2.0, -2.0)[None]
     after = correct(before, logits, target[None], SIDE)
     assert after.points[0, 0].tolist() == [9, 9]  # what was asked before is asked again
-    assert torch.equal(after.masks[:, 0], logits)  # and the last answer goes back in
+    assert after.masks is not None  # and the last answer goes back in
+    assert torch.equal(after.masks[:, 0], logits)
     return after.points[0, 1].tolist(), int(after.labels[0, 1]), after
 
 
