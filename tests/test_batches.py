@@ -83,3 +83,21 @@ def test_an_epoch_is_a_pass_unless_the_settings_say_otherwise():
     assert steps_per_epoch(NOTHING, CLASSIFIED, SETTINGS) == 3
     assert steps_per_epoch(NOTHING, MARKED, SETTINGS) == 1
     assert steps_per_epoch(CLASSIFIED, MARKED, replace(SETTINGS, steps_per_epoch=7)) == 7
+
+
+def test_the_two_streams_of_a_batch_are_drawn_independently(slices):
+    """Were they one, a slice that may be used both ways would always stand beside itself."""
+    both = training_batches(slices, CLASSIFIED, CLASSIFIED, replace(SETTINGS, marked=5), 1)
+    pairs = [
+        (one, other)
+        for batch in _take(both, 0, 24)
+        for one, other in zip(batch.names[:5], batch.names[5:], strict=True)
+    ]
+    beside_itself = sum(one == other for one, other in pairs)
+    assert beside_itself < len(pairs) / 4  # by chance one in twelve
+
+
+def test_an_unknown_label_does_not_say_that_the_target_is_there(slices):
+    slices.index["label"] = -1
+    batch = _take(training_batches(slices, CLASSIFIED, MARKED, SETTINGS, 1), 0, 1)[0]
+    assert batch.labels.tolist() == [0] * 5

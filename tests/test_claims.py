@@ -164,6 +164,37 @@ def test_shares():
     assert (meant.verdict, meant.numbers.rpartition("; ")[2]) == (FAILS, "0.05 is the share of 5")
 
 
+def test_one_pair_against_a_claim_about_all_pairs_is_enough():
+    settings = {"cohorts": ["lits"], "metrics": ["dice"], "better": ["A"], "worse": ["B", "C"]}
+    assert judge(evidence(A=0.9, B=0.8, C=0.7), "order", **settings).verdict == HOLDS
+    assert judge(evidence(A=0.75, B=0.8, C=0.7), "order", **settings).verdict == FAILS
+
+
+def test_to_be_significant_is_to_be_ahead():
+    settings = {"cohort": "lits", "metric": "dice", "system": "A", "against": ["B"]}
+    assert judge(evidence(A=0.9, B=0.8), "significant", **settings).verdict == HOLDS
+    assert judge(evidence(A=0.8, B=0.9), "significant", **settings).verdict == FAILS
+
+
+def test_the_tests_of_the_papers_numbers_are_corrected():
+    # Means 0.015 apart, deviations 0.01 of five trainings each: t = 0.015 / (0.01 √(2/5)) = 2.37
+    # with 8 degrees of freedom, p = 0.045. Of two such tests the larger corrected p is 0.09.
+    settings = {"cohort": "lits", "metric": "dice", "system": "A"}
+    given = evidence(A=0.900, B=0.885, C=0.885)
+    assert judge(given, "significant", against=["B"], **settings).verdict == HOLDS
+    both = judge(given, "significant", against=["B", "C"], **settings)
+    assert both.verdict == FAILS
+    assert "largest corrected p 0.09" in both.numbers
+
+
+def test_a_bound_is_passed_in_every_cohort():
+    table = pd.DataFrame({"auc": {"A": 0.9}})
+    both = Evidence({"lits": table, "other": table - 0.5}, {}, published=False)
+    settings = {"metric": "auc", "system": "A", "bound": 0.5}
+    assert judge(both, "above", cohorts=["lits"], **settings).verdict == HOLDS
+    assert judge(both, "above", cohorts=["lits", "other"], **settings).verdict == FAILS
+
+
 def test_significance_needs_patients_enough_to_be_shown():
     settings = {"cohort": "lits", "metric": "dice", "system": "SAM-Mix-50", "against": ["U-Net"]}
     cases = made_cases({"U-Net": 0.5, "SAM-Mix-50": 0.9})

@@ -128,6 +128,17 @@ def test_lists_are_written_found_again_and_checked(home):
         cohort.cohort_split(PROFILE, "lits")
 
 
+def test_a_list_of_labelled_slices_may_name_training_patients_only(home):
+    _, labelled_list = cohort.write_lists(PROFILE, "lits")
+    split, index = cohort.cohort_split(PROFILE, "lits"), cohort.cohort_slices(PROFILE, "lits").index
+    others = index["patient"].isin([*split.validation, *split.test])
+    shown = index[others & (index["label"] == 1)]  # real slices, with the target, of other patients
+    assert len(shown) >= 6
+    shown[["scan", "slice"]].to_csv(labelled_list, index=False)
+    with pytest.raises(DataError, match="shows no target here"):
+        cohort.labelled_rows(PROFILE, "lits", 6)
+
+
 def test_scans_of_the_list_that_are_missing_are_named(home):
     real = replace(PROFILE.data.cohorts["lits"], phantom=None, folder="lits")
     profile = replace(PROFILE, data=replace(PROFILE.data, cohorts={"lits": real}))

@@ -3,6 +3,7 @@
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from made_cases import COHORTS, SYSTEMS, made_cases
 
@@ -108,6 +109,26 @@ def test_the_map_of_significance_fills_what_is_sure_and_says_who_is_better(cases
     assert axes.texts[0].get_text().startswith("+.3")
     unsure = significance_map(matrices[0] * 0 + 1, matrices[1]).axes[0]
     assert len(unsure.patches) == len(chosen)  # the diagonal
+
+
+def test_a_difference_is_called_sure_below_a_p_of_one_in_twenty():
+    names = ["U-Net", "SAM-PP-0"]
+    difference = pd.DataFrame([[np.nan, 0.1], [-0.1, np.nan]], names, names)
+    for p, filled in ((0.049, 2), (0.051, 0)):
+        p_values = pd.DataFrame([[np.nan, p], [p, np.nan]], names, names)
+        axes = significance_map(p_values, difference).axes[0]
+        assert len(axes.patches) == len(names) + filled
+
+
+def test_blue_means_better_also_where_lower_is_better():
+    names = ["U-Net", "SAM-PP-0"]
+    p_values = pd.DataFrame([[np.nan, 0.01], [0.01, np.nan]], names, names)
+    difference = pd.DataFrame([[np.nan, 0.1], [-0.1, np.nan]], names, names)
+    for metric, better in (("dice", (1, 0)), ("hd", (0, 1))):  # column and row of the cell
+        axes = significance_map(p_values, difference, metric).axes[0]
+        blue = [patch for patch in axes.patches
+                if patch.get_facecolor() == mpl.colors.to_rgba(style.BETTER)]  # fmt: skip
+        assert [tuple(np.round(patch.get_center())) for patch in blue] == [better]
 
 
 def test_rows_are_chosen_by_rank_among_slices_with_target():

@@ -5,9 +5,11 @@ from itertools import islice
 import pytest
 import torch
 
+from samnb.models import box_prompted, interactive
 from samnb.models.box_prompted import BoxPrompted, segment_in_boxes, shuffled_batches
 from samnb.models.interactive import click_and_correct, segment_by_clicks
 from samnb.models.lora import add_lora
+from samnb.models.prompting import Masks, decode
 from samnb.models.sam import build_sam, encode
 from samnb.profiles import LoraSettings
 from samnb.prompts import box_iou, box_of, boxes_with_iou, jitter_boxes, middle_click, random_click
@@ -53,6 +55,20 @@ def test_shaken_boxes_stay_inside_and_keep_an_area():
     assert (shaken != edge).any()
 
 
+@pytest.mark.parametrize(("given", "largest"), [({"largest": 0.2}, 0.2), ({}, 0.15)])
+def test_boxes_are_shaken_edge_by_edge_by_a_share_of_their_sides(given, largest):
+    # Each box draws a spread u evenly from 0 to the largest, each edge a Gaussian of that spread:
+    # its second moment is E[u²] = largest² / 3, its fourth 3 E[u⁴] = 3 largest⁴ / 5.
+    torch.manual_seed(0)
+    exact = torch.tensor([[300.0, 300, 400, 500]]).repeat(20_000, 1)  # 100 x 200 pixels
+    moved = (jitter_boxes(exact, 1000, **given) - exact) / torch.tensor([100, 200, 100, 200])
+    torch.testing.assert_close(moved.mean(dim=0), torch.zeros(4), atol=0.005, rtol=0)
+    second, fourth = moved.square().mean(dim=0), moved.pow(4).mean(dim=0)
+    torch.testing.assert_close(second, torch.full((4,), largest**2 / 3), atol=0, rtol=0.05)
+    torch.testing.assert_close(fourth / second**2, torch.full((4,), 27 / 5), atol=0, rtol=0.2)
+    torch.testing.assert_close(torch.corrcoef(moved.T), torch.eye(4), atol=0.05, rtol=0)
+
+
 def test_clicks_are_inside_and_the_middle_is_in_the_middle():
     masks = squares(8)
     row = torch.arange(8)
@@ -79,7 +95,6 @@ def test_each_correction_goes_where_the_last_answer_was_wrong(sam, monkeypatch):
         asked.append(prompts)
         return decode(model, embeddings, prompts)
 
-    decode = interactive.decode
     monkeypatch.setattr(interactive, "decode", spy)
     target = squares(3)
     embeddings = encode(sam, torch.rand(3, 1, SIDE, SIDE)).detach()
@@ -131,3 +146,60 @@ def test_batches_go_through_all_slices_and_start_at_any_step():
     later = list(islice(shuffled_batches(images, masks, 4, seed=3, start=4), 2))
     for (one, _), (other, _) in zip(first[4:], later, strict=True):
         assert torch.equal(one, other)
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Whatever SAM is asked with boxes of the truth, in order."""
+    prompts = []
+    monkeypatch.setattr(
+        box_prompted, "decode", lambda *given: prompts.append(given[2]) or decode(*given)
+    )
+    return prompts
+
+
+def test_sam_is_taught_in_shaken_boxes_of_the_truth(sam, asked):
+    images, masks = torch.rand(4, 1, SIDE, SIDE), squares(4)
+    torch.manual_seed(1)
+    for jitter in (0.1, 0.0):
+        BoxPrompted(sam, jitter)((images, masks.to(torch.uint8)))
+    shaken, exact = (prompts.boxes for prompts in asked)
+    assert torch.equal(exact, box_of(masks))
+    assert (shaken != exact).any(dim=1).all()
+    assert (shaken - exact).abs().max() < 0.1 * 40 * 5
+
+
+def test_the_oracle_answers_in_exact_boxes_where_the_logit_is_above_zero(sam, monkeypatch):
+    for value in (0.3, -0.3):
+        logits = torch.full((2, 4, 16, 16), value)
+        monkeypatch.setattr(
+            box_prompted, "decode", lambda *_, logits=logits: Masks(logits, torch.zeros(2, 4))
+        )
+        found = segment_in_boxes(sam, torch.rand(2, 1, SIDE, SIDE), box_of(squares(2)))
+        assert (found == (value > 0)).all()
+
+
+def test_the_user_goes_on_from_the_best_of_three_answers_and_then_from_the_last(sam, monkeypatch):
+    asked, answers = [], []
+
+    def spy(*given):
+        asked.append(given[2])
+        answers.append(decode(*given))
+        return answers[-1]
+
+    monkeypatch.setattr(interactive, "decode", spy)
+    embeddings = encode(sam, torch.rand(2, 1, SIDE, SIDE)).detach()
+    click_and_correct(sam, embeddings, torch.arange(2), squares(2), clicks=3)
+    row = torch.arange(2)
+    best = answers[0].scores[:, 1:].argmax(dim=1) + 1
+    assert asked[1].masks is not None
+    assert torch.equal(asked[1].masks[:, 0], answers[0].logits[row, best])
+    assert torch.equal(asked[2].masks[:, 0], answers[1].logits[:, 0])
+
+
+def test_every_pass_through_the_labelled_slices_has_an_order_of_its_own():
+    images, masks = torch.arange(10.0)[:, None, None, None], torch.arange(10)[:, None, None]
+    batches = list(islice(shuffled_batches(images, masks, 5, seed=3), 8))
+    passes = {tuple(torch.cat([batches[i][1], batches[i + 1][1]]).flatten().tolist())
+              for i in (0, 2, 4, 6)}  # fmt: skip
+    assert len(passes) == 4

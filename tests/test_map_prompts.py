@@ -61,12 +61,39 @@ def test_the_main_box_is_around_the_maximum():
     assert y_min <= 12.5 * 8 <= y_max
 
 
+def test_the_map_is_smooth_in_pixels_of_the_slice_before_it_is_cut():
+    # One cell of 8 x 8 pixels: along a line through its middle the values fall to either side as
+    # 0.94, 0.81, 0.69 of what they would be there, and the peak is the first. Of 0.8 times the
+    # peak, 0.75, two pixels on each side are left.
+    found = boxes_of_maps(blobs((4, 9, 1.0)), PromptingSettings(threshold=0.8), 128)
+    x, y = 8 * 9 + 4, 8 * 4 + 4
+    assert found.boxes.tolist() == [[x - 2, y - 2, x + 2, y + 2]]
+
+
+@pytest.mark.parametrize("regions", ["one", "each"])
+def test_boxes_are_widened_by_the_margin_of_the_profile(regions):
+    block = torch.zeros(1, 16, 16)
+    block[0, 4:8, 8:12] = 1
+    settings = PromptingSettings(threshold=0.5, regions=regions, margin=0.25)
+    assert boxes_of_maps(block, settings, 128).boxes.tolist() == [[56, 24, 104, 72]]
+
+
+def test_pixels_that_touch_at_a_corner_are_one_region():
+    found = boxes_of_maps(blobs((5, 5, 1.0), (6, 6, 0.9)), EACH, 16)
+    assert found.boxes.tolist() == [[5, 5, 7, 7]]
+
+
 @pytest.mark.parametrize("settings", [ONE, EACH])
 @pytest.mark.parametrize("value", [0.0, -3.0, 7.0])
 def test_a_map_that_points_nowhere_gives_the_whole_slice(settings, value):
     flat = torch.full((1, 8, 8), value)
     assert not active_pixels(flat, 0.5, 64).any()
     assert boxes_of_maps(flat, settings, 64).boxes.tolist() == [[0, 0, 64, 64]]
+
+
+def test_a_map_without_any_value_above_zero_points_nowhere():
+    assert not active_pixels(blobs((4, 9, -1.0)), 0.5, 16).any()
+    assert active_pixels(blobs((4, 9, 0.01)), 0.5, 16).sum() == 1
 
 
 def test_margins_stay_in_the_slice():

@@ -73,6 +73,33 @@ def test_a_shift_of_every_system_is_not_equal():
     assert equality(precision_pairs(records, ["ct"])).loc["ct", "equal"] == "no"
 
 
+def test_the_interval_draws_systems_each_with_its_seeds():
+    """Within a system all seeds agree, so nine runs say no more than three systems."""
+    shifts = {"SAM-Mix-5": -0.05, "SAM-Mix-50": 0.0, "SAM-Mix-100": 0.05}
+    records = [
+        item
+        for name, shift in shifts.items()
+        for item in both(name, [0.7, 0.8, 0.9], [0.7 + shift, 0.8 + shift, 0.9 + shift])
+    ]
+    found = equality(precision_pairs(records, ["ct"])).loc["ct"]
+    # Of three systems drawn anew all are the lowest once in 27: the interval reaches the ends.
+    assert found["difference_low"] == pytest.approx(-0.05, abs=0.002)
+    assert found["difference_high"] == pytest.approx(0.05, abs=0.002)
+
+
+def test_a_wide_interval_is_not_equal_though_its_middle_is_zero():
+    """What is not known is not equal."""
+    records = [
+        item
+        for name, shift in (("SAM-Mix-5", -0.05), ("SAM-Mix-50", 0.0), ("U-Net", 0.05))
+        for item in both(name, [0.70, 0.71, 0.72], [0.70 + shift, 0.71 + shift, 0.72 + shift])
+    ]
+    found = equality(precision_pairs(records, ["ct"])).loc["ct"]
+    assert found["difference"] == pytest.approx(0, abs=1e-9)
+    assert found["spread"] == pytest.approx(0.01)
+    assert found["equal"] == "no"
+
+
 def test_without_pairs_the_tables_are_empty():
     """A profile may plan none, and where half precision is not fast every run is in float32."""
     lone = [record("U-Net", 1, "float32", 0.7)]

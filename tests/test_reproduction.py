@@ -55,6 +55,12 @@ def test_a_mean_may_differ_by_the_deviation_between_seeds():
         assert verdicts["A-5, seed 2", "home dice"] == "matched"
 
 
+def test_a_mean_may_differ_by_one_deviation_and_not_by_two():
+    for shift, verdict in ((0.009, "within tolerance"), (0.015, "drifted")):
+        table = TABLE.replace("0.900000,", f"{0.9 + shift:.6f},")
+        assert _verdicts(_results(table=table))["table home-slices", "A: dice"] == verdict
+
+
 def test_a_single_seed_is_measured_by_what_is_usual_for_the_metric():
     alone = _record(1, 0.8, changes=["x=1"])
     path = "results/runs/p/a/labels-5/seed-1/x=1/record.json"

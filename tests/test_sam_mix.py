@@ -1,6 +1,7 @@
 """SAM-PP and SAM-Mix: who learns from what, and what an image alone is answered with."""
 
 import copy
+import math
 from dataclasses import replace
 
 import pytest
@@ -8,11 +9,13 @@ import torch
 from made_batch import made_batch
 
 from samnb.errors import SamnbError
-from samnb.models import cam_alone, sam_mix, sam_pp
-from samnb.models.map_prompted import MapPrompted
+from samnb.models import cam_alone, map_prompted, sam_mix, sam_mix_improved, sam_pp
+from samnb.models.map_prompted import MapPrompted, mask_of_map
 from samnb.models.method import Batch
+from samnb.models.prompting import Masks, Prompts, decode
 from samnb.models.registry import SYSTEMS, find_system
 from samnb.profiles import load_profile
+from samnb.prompts import MapBoxes
 
 PROFILE = load_profile("smoke")
 SIDE = PROFILE.sam.side
@@ -161,3 +164,193 @@ def test_systems_are_found_by_either_spelling():
     assert find_system("sam-mix") is find_system("SAM_MIX") is SYSTEMS["sam_mix"]
     with pytest.raises(SamnbError, match="No system 'sam-max'"):
         find_system("sam-max")
+
+
+# ---- what SAM is asked, and when ----------------------------------------------------------------
+
+
+def sam_behind_a_finished_classifier(profile=PROFILE) -> MapPrompted:
+    torch.manual_seed(0)
+    return sam_pp.build(profile, 0, cam_alone.build(profile, 0))
+
+
+def improved(profile=PROFILE, **switches) -> MapPrompted:
+    torch.manual_seed(0)
+    settings = replace(profile.improved, augmented=False, **switches)
+    return sam_mix_improved.build(replace(profile, improved=settings), 0)
+
+
+FORMS = {
+    "SAM-PP": sam_behind_a_finished_classifier,
+    "SAM-Mix": mixed,
+    "guided": lambda profile=PROFILE: mixed(profile=profile, guided=True),
+    "soft": lambda profile=PROFILE: mixed(profile=profile, soft=True),
+    "improved": improved,
+}
+
+
+@pytest.fixture
+def asked(monkeypatch) -> list[Prompts]:
+    """The prompts that SAM is given, in order."""
+    prompts = []
+    for module in (map_prompted, sam_mix_improved):
+        monkeypatch.setattr(
+            module, "decode", lambda *given: prompts.append(given[2]) or decode(*given)
+        )
+    return prompts
+
+
+def believe(method, probability: float):
+    """Make the classifier give every slice this presence, whatever it shows."""
+    with torch.no_grad():
+        method.classifier.head.weight.zero_()
+        odds = math.log(probability / (1 - probability))
+        method.classifier.head.bias.copy_(torch.tensor([0.0, odds]))
+    return method.eval()
+
+
+EXACT = torch.tensor([20.0, 16, 50, 40])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_boxes_are_shaken_while_sam_learns_and_exact_when_it_answers(
+    form, batch, asked, monkeypatch
+):
+    def boxes_of_maps(maps: torch.Tensor, *_) -> MapBoxes:
+        number = torch.arange(len(maps))
+        return MapBoxes(number, EXACT.repeat(len(maps), 1), number)
+
+    monkeypatch.setattr(map_prompted, "boxes_of_maps", boxes_of_maps)
+    method = FORMS[form]()
+    method.train()(batch)
+    believe(method, 0.9).segment(batch.marked)
+    shaken, exact = (prompts.boxes for prompts in asked)
+    assert (shaken != EXACT).any(dim=1).all()
+    assert (exact == EXACT).all()
+
+
+def test_the_boxes_of_the_truth_are_shaken_too(batch, asked):
+    for jitter in (0.1, 0.0):
+        profile = replace(PROFILE, prompting=replace(PROFILE.prompting, jitter=jitter))
+        improved(profile, warmup=1)(batch)
+    shaken, exact = (prompts.boxes for prompts in asked)
+    assert (shaken != EXACT).any(dim=1).all()
+    assert (exact == EXACT).all()  # the square of the batch
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("presence", "spoken"), [(0.4, False), (0.6, True)])
+def test_sam_is_asked_where_the_target_is_likelier_there_than_not(
+    form, presence, spoken, batch, asked
+):
+    answer = believe(FORMS[form](), presence).segment(batch.images)
+    torch.testing.assert_close(answer.presence, torch.full((4,), presence))
+    assert len(asked) == spoken
+    assert answer.boxes.isnan().any() != spoken
+
+
+@pytest.mark.parametrize(("presence", "spoken"), [(0.4, False), (0.6, True)])
+def test_the_map_alone_speaks_where_the_target_is_likelier_there_than_not(presence, spoken, batch):
+    torch.manual_seed(0)
+    answer = believe(cam_alone.build(PROFILE, 0), presence).segment(batch.images)
+    torch.testing.assert_close(answer.presence, torch.full((4,), presence))
+    assert answer.boxes.isnan().any() != spoken
+    points = torch.zeros(1, 8, 8)
+    points[0, 2, 3] = 1
+    found = mask_of_map(points, torch.tensor([presence]), 0.5, SIDE)
+    assert found.any() == spoken
+
+
+def test_a_mask_is_where_the_logit_is_above_zero_and_several_boxes_are_joined(batch):
+    """Two boxes in the first slice, of which the second is the main one; one in each other."""
+    logits = torch.full((5, 4, SIDE, SIDE), -0.1)
+    logits[0, 0, 10:20, 10:20] = 0.1
+    logits[1, 0, 30:40, 30:40] = 0.1
+    boxes = torch.arange(20.0).reshape(5, 4)
+    found = MapBoxes(torch.tensor([0, 0, 1, 2, 3]), boxes, torch.tensor([1, 2, 3, 4]))
+    method = believe(mixed(), 0.6)
+    method.ask = lambda *_: (Masks(logits, torch.zeros(5, 4)), found)
+    answer = method.segment(batch.images)
+    expected = torch.zeros(4, SIDE, SIDE, dtype=torch.bool)
+    expected[0, 10:20, 10:20] = expected[0, 30:40, 30:40] = True
+    assert torch.equal(answer.masks, expected)
+    assert torch.equal(answer.boxes, boxes[1:])
+
+
+@pytest.mark.parametrize(("choice", "number"), [("single", 0), ("best", 2)])
+def test_the_mask_that_counts_is_the_single_one_or_the_best_of_three(choice, number):
+    method = mixed(profile=replace(PROFILE, mix=replace(PROFILE.mix, choice=choice)))
+    logits = torch.arange(4.0)[None, :, None, None].expand(1, 4, 2, 2)
+    chosen, found = method.choose(Masks(logits, torch.tensor([[0.9, 0.1, 0.5, 0.2]])))
+    assert found.tolist() == [number]
+    assert (chosen == number).all()
+
+
+def test_in_the_soft_form_sam_is_shown_the_map_as_logits(batch, asked):
+    # 8 (g - omega max g) / max g with omega = 1/2: 4 inside, -4 outside.
+    maps = torch.zeros(4, 8, 8)
+    maps[:, 2:5, 3:7] = 3.0
+    mixed(soft=True).ask(batch.images, maps)
+    mixed().ask(batch.images, maps)
+    shown, none = (prompts.masks for prompts in asked)
+    assert none is None
+    assert shown.amax(dim=(1, 2, 3)).tolist() == [4] * 4
+    assert shown.amin(dim=(1, 2, 3)).tolist() == [-4] * 4
+
+
+def test_the_map_that_prompts_is_the_evidence_the_network_decides_by(batch):
+    method = mixed().eval()
+    logits, maps = method.look(batch.images)
+    bias = method.classifier.head.bias
+    decides = logits[:, 1] - logits[:, 0]
+    torch.testing.assert_close(maps.mean(dim=(1, 2)) + bias[1] - bias[0], decides)
+
+
+def test_nothing_of_a_finished_classifier_is_trained():
+    trained = [
+        name
+        for name, value in sam_behind_a_finished_classifier().named_parameters()
+        if value.requires_grad
+    ]
+    assert trained
+    assert not [name for name in trained if name.startswith("classifier.")]
+
+
+# ---- the losses ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["SAM-Mix", "guided", "improved", "CAM alone"])
+def test_alpha_and_gamma_are_those_of_the_profile(form, batch):
+    """With gamma 0 and alpha one half Eq. 3 is half the cross-entropy."""
+    profile = replace(PROFILE, classifier=replace(PROFILE.classifier, gamma=0.0, alpha=0.5))
+    torch.manual_seed(0)
+    if form == "CAM alone":
+        method = cam_alone.build(profile, 0).eval()
+        found, logits = method(batch)["loss"], method.classifier(batch.images)
+    else:
+        method = FORMS[form](profile=profile).eval()
+        found, logits = method(batch)["classification"], method.look(batch.images)[0]
+    entropy = torch.nn.functional.cross_entropy(logits, batch.labels)
+    torch.testing.assert_close(found, entropy / 2)
+
+
+def test_the_papers_form_has_two_losses_and_the_guided_one_three(batch):
+    plain, guided = mixed()(batch), mixed(guided=True)(batch)
+    assert set(plain) == {"loss", "classification", "segmentation"}
+    assert set(guided) == {*plain, "guidance"}
+    torch.testing.assert_close(plain["loss"], plain["classification"] + plain["segmentation"])
+
+
+def test_the_improved_form_weighs_its_losses_as_the_profile_says(batch):
+    def losses(**weights: float) -> dict[str, torch.Tensor]:
+        method = improved(replace(PROFILE, mix=replace(PROFILE.mix, **weights))).eval()
+        torch.manual_seed(1)
+        return method(batch)
+
+    plain = losses(segmentation=1.0, guidance=1.0)
+    weighed = losses(segmentation=0.5, guidance=0.1)
+    torch.testing.assert_close(weighed["segmentation"], 0.5 * plain["segmentation"])
+    torch.testing.assert_close(weighed["guidance"], 0.1 * plain["guidance"])
+    torch.testing.assert_close(weighed["classification"], plain["classification"])
+    parts = [value for name, value in weighed.items() if name != "loss"]
+    torch.testing.assert_close(weighed["loss"], torch.stack(parts).sum())

@@ -1,5 +1,6 @@
 """The improved SAM-Mix: each step does what it says, and off it is the guided form."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -66,6 +67,13 @@ def test_one_small_place_makes_a_slice_positive_by_its_peak_only():
     assert improved(pooling="peak")._pool(maps).item() > 0
 
 
+def test_peak_pooling_is_the_log_of_the_mean_odds():
+    pool = improved(pooling="peak")._pool
+    assert pool(torch.full((1, 8, 8), 0.7)).item() == pytest.approx(0.7)
+    # Odds of 5, 1, 1 and 1: their mean is 2.
+    assert pool(torch.tensor([[[5.0, 1], [1, 1]]]).log()).item() == pytest.approx(math.log(2))
+
+
 def test_slices_without_target_teach_their_map_to_be_low(batch):
     plain, taught = losses(improved(), batch), losses(improved(negatives=2.0), batch)
     _, maps = improved(negatives=2.0).eval().look(batch.images)
@@ -97,6 +105,31 @@ def test_augmentation_moves_a_mask_with_its_slice(batch):
     assert torch.equal(method._changed(shown)[2], masks)  # the step's seed decides
 
 
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_slices_are_mirrored_only_where_left_and_right_are_alike(mirrored):
+    slices = torch.zeros(40, 1, SIDE, SIDE)
+    slices[:, :, 24:40, 4:16] = 1  # on the left, and no turn or zoom brings it to the right
+    method = improved(augmented=True, mirrored=mirrored)
+    torch.manual_seed(2)
+    given = Batch(slices[:1], torch.ones(1), slices, slices[:, 0].to(torch.uint8))
+    _, moved, _ = method._changed(given)
+    right = moved[..., SIDE // 2 :].sum(dim=(1, 2, 3)) > moved[..., : SIDE // 2].sum(dim=(1, 2, 3))
+    assert right.any() == mirrored
+    assert not right.all()
+
+
+def test_a_turned_mask_is_neither_larger_nor_smaller_than_what_it_masks():
+    masks = torch.zeros(40, SIDE, SIDE, dtype=torch.uint8)
+    masks[:, 24:40, 20:30] = 1
+    slices = masks[:, None].float()
+    torch.manual_seed(2)
+    method = improved(augmented=True)
+    _, pictures, moved = method._changed(Batch(slices[:1], torch.ones(1), slices, masks))
+    brightest = pictures.amax(dim=(1, 2, 3), keepdim=True)
+    bright = (pictures > brightest / 2).sum()
+    assert moved.sum() / bright == pytest.approx(1, abs=0.04)
+
+
 def test_silence_is_settled_where_dice_is_best():
     logits = torch.tensor([-2.0, 3.0, 1.0, -1.0])
     spoken = torch.tensor([0.0, 0.9, 0.0, 0.8])
@@ -106,6 +139,14 @@ def test_silence_is_settled_where_dice_is_best():
     speaks_well = torch.tensor([0.0, 0.9, 0.5, 0.8])  # ... and now 1 + 0.8 + 0.5 + 0.9 is more
     assert best_silence(logits, speaks_well, empty) == pytest.approx(-1.5)
     assert best_silence(logits, spoken, torch.zeros(4, dtype=torch.bool)) < -1
+
+
+def test_presence_is_counted_from_the_settled_logit(batch):
+    method = improved().eval()
+    before = method.look(batch.images)[0]
+    method.silence.fill_(0.7)
+    after = method.look(batch.images)[0]
+    torch.testing.assert_close(after[:, 1] - after[:, 0], before[:, 1] - before[:, 0] - 0.7)
 
 
 def test_settling_makes_it_silent_where_no_slice_has_the_target(batch):

@@ -66,6 +66,12 @@ def test_nnunets_optimiser():
     assert wanted.items() <= optimiser.param_groups[0].items()
 
 
+def test_sams_optimiser():
+    optimiser = build_optimiser(TrainingSettings(1), [nn.Parameter(torch.zeros(1))])
+    assert isinstance(optimiser, torch.optim.AdamW)
+    assert optimiser.param_groups[0]["betas"] == (0.9, 0.98)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

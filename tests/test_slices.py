@@ -189,6 +189,62 @@ def test_pictures_keep_their_place(tmp_path):
     np.testing.assert_array_equal(masks[0] == 1, expected)
 
 
+def sliced(folder: Path, image: np.ndarray, label: np.ndarray, side: int, **settings):
+    """A scan by hand, canonical (slice, row, column), of 1 mm voxels."""
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0])
+    for name, array in (("volume", image), ("segmentation", label)):
+        stored = array.transpose(2, 1, 0)
+        nib.Nifti1Image(stored, affine).to_filename(folder / f"{name}-0.nii")
+    (files,) = scans_of(folder)
+    return slice_scan(files, SliceSettings(side=side, middle=1.0, **settings), labelled=True)
+
+
+def test_intensities_are_cut_to_the_window_before_they_are_averaged(tmp_path):
+    # Window -160 to 240 HU. Air and three times contrast agent: (0 + 1 + 1 + 1) / 4. Averaged
+    # before it is cut, metal would drown the tissue about it: (0.5 x 3 + 1) / 4 at (0, 1).
+    image = np.array([[[-1000, 240, 40, 40], [240, 240, 40, 3000]]], np.int16)
+    found = sliced(tmp_path, image.repeat(2, axis=0), np.zeros((2, 2, 4), np.uint8), side=2)
+    np.testing.assert_allclose(found.images[0, 0] / 65535, [0.75, 0.625], atol=1e-4)
+
+
+def test_masks_are_those_of_the_nearest_pixel(tmp_path):
+    # Of 8 x 8 pixels the grid of 4 x 4 takes the odd ones, whatever their neighbours are: of
+    # rows 2 to 6 and columns 4 to 6 rows 3 and 5, and column 5.
+    label = np.zeros((2, 8, 8), np.uint8)
+    label[0, 2:7, 4:7] = 1
+    found = sliced(tmp_path, label.astype(np.int16), label, side=4)
+    assert np.argwhere(found.masks[0]).tolist() == [[1, 2], [2, 2]]
+
+
+def test_a_slice_whose_mask_is_lost_on_the_grid_counts_as_without_target(tmp_path):
+    label = np.zeros((2, 8, 8), np.uint8)
+    label[0, 0, 0] = 1  # not one of the pixels that the grid takes
+    label[1, 1, 1] = 1
+    found = sliced(tmp_path, label.astype(np.int16), label, side=4)
+    assert found.columns["native_mask_pixels"] == [1, 1]
+    assert found.columns["mask_pixels"] == [0, 1]
+    assert found.columns["label"] == [0, 1]
+
+
+@pytest.mark.parametrize("up", [1.0, -1.0])
+def test_blocks_of_a_scan_stored_from_either_end_are_put_in_order(tmp_path, monkeypatch, up):
+    """One plane at a time: brightness rises from the feet up, whichever end the file begins at."""
+    monkeypatch.setattr(nifti, "BLOCK", 1)
+    image = np.arange(5, dtype=np.int16)[:, None, None] * np.full((5, 4, 4), 100, np.int16)
+    label = np.zeros((5, 4, 4), np.uint8)
+    label[1] = 1
+    for name, array in (("volume", image), ("segmentation", label)):
+        stored = array[:: int(up)].transpose(2, 1, 0)
+        affine = np.diag([-1.0, -1.0, up, 1.0])
+        nib.Nifti1Image(stored, affine).to_filename(tmp_path / f"{name}-0.nii")
+    (files,) = scans_of(tmp_path)
+    settings = SliceSettings(side=4, middle=1.0, window_width=None, window_center=None)
+    found = slice_scan(files, settings, labelled=True)
+    assert found.record["window"] == (0, 400)
+    np.testing.assert_allclose(found.images[:, 0, 0] / 65535, [0, 0.25, 0.5, 0.75, 1], atol=1e-4)
+    assert found.columns["label"] == [0, 1, 0, 0, 0]
+
+
 def test_workers_give_the_same_bytes(folder, tmp_path):
     one, _ = run(folder, tmp_path / "one")
     two, _ = prepare(scans_of(folder), SETTINGS, tmp_path / "two", workers=2, progress=False)

@@ -123,6 +123,31 @@ def test_paired_test_of_a_system_always_better_by_hand():
     assert table["difference"].item() == pytest.approx(0.035)
 
 
+def test_a_mean_is_over_the_cases_whoever_they_are_of():
+    # Three slices of one patient, one of another: (3 x 0.9 + 0.5) / 4, not (0.9 + 0.5) / 2.
+    cases = pd.DataFrame({"system": "ours", "seed": 0, "patient": ["a", "a", "a", "b"]})
+    row = patient_interval(cases.assign(dice=[0.9, 0.9, 0.9, 0.5]), "dice", draws=200).iloc[0]
+    assert row["mean"] == pytest.approx(0.8)
+    assert row["patients"] == 2
+
+
+def test_the_difference_is_a_median_which_one_odd_patient_cannot_move():
+    poor = np.array([0.50, 0.55, 0.60, 0.65, 0.70])
+    good = poor + np.array([0.01, 0.02, 0.03, 0.04, 0.25])
+    table = compare_systems(_cases({"good": good, "poor": poor}), "dice")
+    assert table["difference"].item() == pytest.approx(0.03)
+
+
+def test_the_test_is_two_sided():
+    poor = np.linspace(0.4, 0.6, 6)
+    good = poor + np.arange(1, 7) / 100
+    either = [
+        compare_systems(_cases(dict(pair)), "dice")["p"].item()
+        for pair in ([("a", good), ("b", poor)], [("a", poor), ("b", good)])
+    ]
+    assert either == pytest.approx([1 / 32, 1 / 32])
+
+
 def test_pairs_are_corrected_together_and_only_those_asked_for():
     steps = np.arange(1, 9) / 100
     values = {"a": 0.8 + steps, "b": 0.7 + steps / 2, "c": 0.6 + steps / 3}

@@ -252,6 +252,13 @@ def test_localisation_counts_silence_as_a_miss():
     assert row["boxed"] == pytest.approx(2 / 3)
 
 
+def test_a_map_without_an_answer_is_a_miss():
+    rows = few(
+        label=[1, 1, 1], presence=[0.9, 0.8, 0.1], hit=[1.0, 1.0, np.nan], box_iou=[0.6, 0.3, 0.9]
+    )
+    assert localisation_table(rows, "lits").loc["A", "hit"] == pytest.approx(2 / 3)
+
+
 def test_a_run_that_calls_everything_empty_has_box_iou_zero():
     rows = few(
         seed=[1, 2], label=[1, 1], presence=[0.9, 0.1], hit=[1.0, 0.0], box_iou=[0.8, np.nan]

@@ -274,6 +274,91 @@ def test_accumulated_batches_equal_one_large_batch(tmp_path):
     assert many.seen == few.seen == STEPS * 24
 
 
+class Observed(nn.Module):
+    """One weight w and the loss w times the mean of the batch; notes what each step finds."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(()))
+        self.found, self.drawn, self.kinds = [], [], []
+
+    def forward(self, batch: torch.Tensor) -> dict[str, torch.Tensor]:
+        self.found.append(float(self.weight.detach()))
+        self.drawn.append(float(torch.rand(())))
+        self.kinds.append((batch @ batch.T).dtype)
+        return {"loss": self.weight * batch.mean()}
+
+
+# A gradient of g moves Adam's weight by the rate, whatever g is; plain by hand.
+PLAIN = TrainingSettings(
+    2, learning_rate=0.1, weight_decay=0, average=0, schedule="constant", clip=1e6
+)
+
+
+def slopes(*values: float):
+    """Batches whose means, and so the gradients of `Observed`, are these."""
+    return lambda start: (torch.full((2, 2), value) for value in values[start:])
+
+
+def observe(settings: TrainingSettings, folder: Path, *values: float) -> Observed:
+    learner = Observed()
+    fit(learner, slopes(*values), settings, folder, progress=False)
+    return learner
+
+
+def test_every_step_draws_its_own_random_numbers_fixed_by_the_seed(tmp_path):
+    settings = replace(PLAIN, steps=6)
+    first, again, other = (
+        observe(replace(settings, seed=seed), tmp_path / str(place), *[1.0] * 6).drawn
+        for place, seed in enumerate((1, 1, 2))
+    )
+    assert len(set(first)) == 6
+    assert first == again
+    assert not set(first) & set(other)
+
+
+def test_every_step_has_the_rate_of_the_schedule(tmp_path):
+    # A tenth after every second step: 0.1, 0.1, 0.01, 0.01.
+    settings = replace(PLAIN, steps=4, schedule="step", cycle=2)
+    learner = observe(settings, tmp_path, *[1.0] * 4)
+    expected = [0, -0.1, -0.2, -0.21, -0.22]
+    assert [*learner.found, float(learner.weight)] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(("clip", "length"), [(0.5, 0.5), (3.0, 3.0), (100.0, 5.0)])
+def test_a_gradient_longer_than_clip_is_shortened_to_it(clip, length, tmp_path):
+    # The first step of SGD with Nesterov momentum 0.99 goes 1.99 times the gradient.
+    settings = replace(PLAIN, steps=1, optimiser="sgd", clip=clip)
+    learner = observe(settings, tmp_path, 5.0)
+    assert float(learner.weight) == pytest.approx(-0.1 * 1.99 * length, rel=1e-5)
+
+
+def test_accumulated_gradients_are_averaged(tmp_path):
+    settings = replace(PLAIN, steps=1, optimiser="sgd", accumulate=3)
+    learner = observe(settings, tmp_path, 1.0, 2.0, 6.0)
+    assert float(learner.weight) == pytest.approx(-0.1 * 1.99 * 3, rel=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_forward_pass_is_in_the_precision_that_is_asked_for(precision, tmp_path):
+    learner = observe(replace(PLAIN, precision=precision), tmp_path, 1.0, 1.0)
+    assert learner.kinds == [getattr(torch, precision)] * 2
+
+
+def test_the_average_forgets_the_start_by_hand(tmp_path):
+    # The weight goes 0, -0.1, -0.2. The decay of step s is (1 + s) / (10 + s), at most 0.15 here:
+    # 2/11 = 0.18 is too much already. So 0.85 x -0.1 = -0.085, then 0.15 x -0.085 - 0.85 x 0.2.
+    learner = Observed()
+    settings = replace(PLAIN, average=0.15)
+    trained = fit(learner, slopes(1.0, 1.0), settings, tmp_path / "most", progress=False)
+    assert float(trained.weights["weight"]) == pytest.approx(-0.18275, rel=1e-4)
+    # Up to 0.999 it is 2/11 and 3/12: 9/11 x -0.1, then a quarter of that and 3/4 of -0.2.
+    learner = Observed()
+    settings = replace(PLAIN, average=0.999)
+    trained = fit(learner, slopes(1.0, 1.0), settings, tmp_path / "young", progress=False)
+    assert float(trained.weights["weight"]) == pytest.approx(-0.9 / 11 / 4 - 0.15, rel=1e-4)
+
+
 def test_frozen_weights_stay(tmp_path):
     learner = method()
     learner.layers[0].requires_grad_(False)

@@ -84,6 +84,13 @@ def test_scaling_to_hounsfield_units(tmp_path, name):
     assert volume.read(2, [0]).dtype == np.float32
 
 
+def test_the_spacing_of_an_axis_is_the_way_one_voxel_goes_along_it(tmp_path):
+    # The first axis runs 2.5 mm forwards, the second 5 mm up, the third 0.8 mm to the left.
+    affine = np.array([[0, 0, -0.8, 1], [2.5, 0, 0, 2], [0, 5, 0, 3], [0, 0, 0, 1]])
+    path = write_nifti(tmp_path / "scan.nii", np.zeros((2, 3, 4), np.int16), affine)
+    assert open_volume(path).spacing == pytest.approx((2.5, 5.0, 0.8))
+
+
 def test_values_beyond_int16_become_float32_at_any_block(tmp_path, voxels, monkeypatch):
     monkeypatch.setattr(nifti, "BLOCK", 1)  # one plane per block
     large = voxels.astype(np.int32)

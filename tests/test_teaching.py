@@ -1,0 +1,143 @@
+"""What a run may look at: who teaches, who is watched, who is tested, and how long it learns."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tiny
+import torch
+
+from samnb import outcome, teaching
+from samnb.data.cohort import cohort_slices, cohort_split
+from samnb.models import registry
+from samnb.records import Run
+from samnb.training import TrainingSettings
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """A data folder in which the tiny world's slices are cached."""
+    folder = tmp_path_factory.mktemp("world")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SAMNB_DATA", str(folder))
+        for cohort in ("home", "abroad"):
+            cohort_slices(tiny.world(folder), cohort, workers=1)
+    return folder
+
+
+@pytest.fixture
+def profile(prepared, monkeypatch):
+    monkeypatch.setenv("SAMNB_DATA", str(prepared))
+    for name, system in tiny.SYSTEMS.items():
+        monkeypatch.setitem(registry.SYSTEMS, name, system)
+    return tiny.world(prepared)
+
+
+def patients(seen: teaching.Material, rows: np.ndarray) -> set[str]:
+    return set(seen.slices.index.loc[rows, "patient"])
+
+
+def test_training_patients_teach_and_validation_patients_are_watched(profile):
+    split = cohort_split(profile, "home")
+    seen = teaching.material(Run(profile, "tiny", 4, 1))
+    assert patients(seen, seen.classified) == set(split.train)
+    assert len(seen.classified) == 3 * 8  # every slice of theirs
+    assert len(seen.marked) == 4
+    assert patients(seen, seen.marked) <= set(split.train)
+    assert patients(seen, seen.watched) == set(split.validation)
+
+
+def test_systems_are_shown_the_labels_they_may_use_and_no_others(profile):
+    few, image, full = (
+        teaching.material(Run(profile, name, labels, 1))
+        for name, labels in (("tiny", 2), ("tiny_image", 0), ("tiny_full", None))
+    )
+    assert [len(few.classified), len(few.marked)] == [24, 2]
+    assert [len(image.classified), len(image.marked)] == [24, 0]
+    assert [len(full.classified), len(full.marked)] == [0, 24]
+    assert len(image.watched) == 0  # to watch it would take masks
+
+
+def test_the_finished_method_is_tested_on_test_patients_only(profile):
+    wanted = Run(profile, "tiny", 2, 1)
+    lesson = {"trainable": 1, "seconds": 1.0, "history": [], "validation": []}
+    found = outcome.examine_run(wanted, teaching.build(wanted, None), lesson, progress=False)
+    for cohort, table in found.slices.groupby("cohort"):
+        assert set(table["patient"]) == set(cohort_split(profile, cohort).test)
+    assert set(found.slices["cohort"]) == {"home", "abroad"}
+
+
+LEARNING = {
+    "epochs": 3, "steps_per_epoch": 4, "learning_rate": 0.02, "weight_decay": 0.3,
+    "optimiser": "adam", "schedule": "warm_restarts", "cycle": 2, "warmup": 5, "clip": 7.0,
+    "average": 0.9, "validations": 3, "precision": "float32",
+}  # fmt: skip
+
+
+def test_epochs_of_the_profile_become_steps_of_the_loop(profile):
+    learning = replace(profile.learning["sam"], **LEARNING)
+    profile = replace(profile, learning={"sam": learning})
+    expected = TrainingSettings(
+        steps=12,
+        learning_rate=0.02,
+        weight_decay=0.3,
+        optimiser="adam",
+        schedule="warm_restarts",
+        cycle=8,
+        warmup=5,
+        clip=7.0,
+        average=0.9,
+        precision="float32",
+        validate_every=4,
+        keep="best",
+        seed=6,
+    )
+    run = Run(profile, "tiny", 4, 6)
+    assert teaching.training_settings(run, teaching.material(run)) == expected
+    unwatched = Run(profile, "tiny_image", 0, 6)
+    found = teaching.training_settings(unwatched, teaching.material(unwatched))
+    assert found == replace(expected, validate_every=0, keep="last")
+
+
+def test_the_random_weights_at_the_start_are_those_of_the_seed(profile):
+    first, again, other = (
+        teaching.build(Run(profile, "tiny", 4, seed), None).layers[0].weight for seed in (1, 1, 2)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_what_is_settled_after_training_is_settled_on_validation_patients(profile, tmp_path):
+    class Settling(tiny.Tiny):
+        def settle(self, images, masks):
+            seen.append((images, masks))
+
+    seen = []
+    run = Run(profile, "tiny", 4, 1)
+    teaching.teach(run, Settling(profile), tmp_path, progress=False)
+    material = teaching.material(run)
+    images, masks = material.slices.load(material.watched)
+    assert len(seen) == 1
+    assert torch.equal(seen[0][0], torch.from_numpy(images))
+    assert torch.equal(seen[0][1], torch.from_numpy(masks))
+
+
+def test_what_is_settled_is_settled_with_the_weights_that_are_kept(profile, tmp_path, monkeypatch):
+    class Settling(tiny.Tiny):
+        def settle(self, *_):
+            seen.append((self.training, self.layers[0].weight.clone()))
+
+    def mean_dice(method, *_):
+        looked_at.append(method.layers[0].weight.clone())
+        return next(dice)
+
+    seen, looked_at = [], []
+    dice = iter([0.9, 0.1])  # the first of two validations is the better one
+    monkeypatch.setattr(teaching, "mean_dice", mean_dice)
+    method = Settling(profile)
+    trained = teaching.teach(Run(profile, "tiny", 4, 1), method, tmp_path, progress=False)
+    ((training, weight),) = seen
+    assert not training
+    assert torch.equal(weight, looked_at[0])
+    assert not torch.equal(weight, looked_at[1])
+    assert torch.equal(weight, trained.weights["layers.0.weight"])
