@@ -21,9 +21,8 @@ import os
 import subprocess
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -39,6 +38,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from samnb import paths
 from samnb.costs import commit, device_in_words, forget_peak_memory, peak_memory, versions
+from samnb.errors import SamnbError
 from samnb.files import atomic_path, read_json, sha256, write_json
 from samnb.models import prompting
 from samnb.models.lora import add_lora
@@ -55,6 +55,7 @@ from samnb.training import fit
 from samnb.workers import end_with_parent
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+WAYS = ("plain", "compiled", "captured")  # a step of pretraining, each faster than the one before
 
 
 def main() -> None:
@@ -66,7 +67,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=11, help="of the pictures and the training")
     parser.add_argument("--peak", type=float, default=Recipe.peak, help="largest learning rate")
     parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) - 3))
-    parser.add_argument("--plain", action="store_true", help="neither compile nor capture")
+    parser.add_argument("--way", choices=WAYS, default=WAYS[-1], help="how to run a step")
     parser.add_argument("--tiny", action="store_true", help="small sizes, to try the script")
     parser.add_argument("--real", type=Path, default=paths.CHECKOUT / "../shared/real")
     given = parser.parse_args()
@@ -75,7 +76,7 @@ def main() -> None:
     if given.part == "speed":
         measure_speed(given.folder, end, given.tiny)
     elif given.part == "repeat":
-        measure_repeats(given.folder, end, given.tiny)
+        measure_repeats(given.folder, given.tiny)
     elif given.part == "compare":
         compare(given.folder, given.real.resolve(), given.tiny)
     else:
@@ -90,7 +91,8 @@ def draw_and_pretrain(given: argparse.Namespace, end: float) -> None:
         if given.part == "all":
             _start_part("speed", given, 0.22).wait()
             other = _start_part("repeat", given, 0.22)
-        pretrain(drawing, settings, given, end)
+        with torch.cuda.stream(torch.cuda.Stream()) if DEVICE.type == "cuda" else nullcontext():
+            pretrain(drawing, settings, given, end)
         if other:
             other.wait()
 
@@ -275,22 +277,14 @@ def _wait() -> None:
 # ---- repeats: two runs, one result -------------------------------------------------------------
 
 
-def measure_repeats(folder: Path, end: float, tiny: bool) -> None:
+def measure_repeats(folder: Path, tiny: bool) -> None:
     """The same seed twice, and once broken off and resumed: how far the weights are apart."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic products need it
     steps = 6 if tiny else 200
     stream = ShapeStream(5, 128, 2 if tiny else 16, 4, 3 if tiny else 25)
     batches = [stream[number] for number in range(len(stream))]
     found = {"device": device_in_words(DEVICE), "versions": versions(), "steps": steps}
-    for name, strict in (("as it comes", False), ("deterministic algorithms", True)):
-        torch.use_deterministic_algorithms(strict, warn_only=True)
-        if time.monotonic() > end - 10:
-            break
-        try:
-            found[name] = _three_runs(folder / "repeat", batches, steps)
-        except Exception as error:  # keep what the other way has found
-            found[name] = f"{type(error).__name__}: {error}"
-        write_json(folder / "determinism.json", found)
+    found |= _three_runs(folder / "repeat", batches, steps)
+    write_json(folder / "determinism.json", found)
     print(json.dumps(found, indent=1), flush=True)
 
 
@@ -358,7 +352,7 @@ class Recipe:
     images: int = 256  # in a step
     objects: int = 4  # asked about in every image
     corrections: int = 3  # most correcting clicks in a step
-    peak: float = 1.2e-3  # learning rate, reached after `warmup`, then a cosine down to zero
+    peak: float = 1.5e-3  # learning rate, reached after `warmup`, then a cosine down to zero
     warmup: float = 0.03  # share of the time
     decay: float = 0.999  # of the moving average of the weights, which is what is kept
     room: int = 2_200_000  # pictures that may be drawn
@@ -367,6 +361,7 @@ class Recipe:
 
 
 TINY = {"images": 8, "objects": 3, "room": 4096, "wait": 256}
+HOPELESS = 1.6  # the loss of a run that has not begun to see anything
 CHUNK = 256  # pictures a worker draws in a row
 VALIDATION = 192_837_465  # seed of the pictures the training is watched on; no other part has it
 
@@ -575,7 +570,8 @@ class Step:
         nn.utils.clip_grad_norm_(self.parameters, 1.0, foreach=True)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
-        torch._foreach_lerp_(self.average, self.parameters, 1 - self.settings.decay)
+        with torch.no_grad():
+            torch._foreach_lerp_(self.average, self.parameters, 1 - self.settings.decay)
         self.sums += losses.detach()
 
     def __call__(self, corrections: int, rate: float) -> None:
@@ -588,48 +584,26 @@ class Step:
         else:
             self.learn(corrections)
 
-    def quicken(self, plain: bool) -> str:
-        """Compile the heavy parts and capture the step, as far as this machine can; in words."""
-        words = []
-        ways = () if plain else (("compiled", self._compile), ("captured", self._capture))
-        for word, way in ways:
-            began = time.monotonic()
-            try:
-                way()
-                words.append(f"{word} in {time.monotonic() - began:.0f} s")
-            except Exception as error:  # the step as it is written does the same, only slower
-                traceback.print_exc()
-                words.append(f"not {word}: {type(error).__name__}")
-                self.optimiser.zero_grad(set_to_none=True)
-        return ", ".join(words) or "plain"
+    def quicken(self, way: str) -> None:
+        """Compile the heavy parts; then capture the whole step, so that the GPU is kept busy.
 
-    def _compile(self) -> None:
-        blocks = self.method.sam.image_encoder.blocks
-        with ExitStack() as undo:
-            for block in blocks:
+        Everything has to run on one stream that is not the default one, from the first step on.
+        """
+        if way != "plain":
+            for block in self.method.sam.image_encoder.blocks:
                 block.compile(dynamic=False)
-                undo.callback(setattr, block, "_compiled_call_impl", None)
-            for module, name in ((prompting, "_paint"), (recipe, "mask_losses")):
-                quick = torch.compile(getattr(module, name), dynamic=False)
-                undo.enter_context(mock.patch.object(module, name, quick))
+            prompting._paint = torch.compile(prompting._paint, dynamic=False)
+            recipe.mask_losses = torch.compile(recipe.mask_losses, dynamic=False)
             self._try_all()
-            undo.pop_all()
-
-    def _capture(self) -> None:
-        if DEVICE.type != "cuda":
-            return
-        aside = torch.cuda.Stream()
-        aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):
-            self._try_all()
-        torch.cuda.current_stream().wait_stream(aside)
-        graphs, memory = {}, None
-        for corrections in range(self.settings.corrections, 0, -1):
-            graphs[corrections] = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graphs[corrections], pool=memory):
-                self.learn(corrections)
-            memory = graphs[corrections].pool()
-        self.graphs = graphs
+        if way == "captured" and DEVICE.type == "cuda":
+            graphs, memory = {}, None
+            for corrections in range(self.settings.corrections, 0, -1):
+                graphs[corrections] = torch.cuda.CUDAGraph()
+                here = torch.cuda.current_stream()
+                with torch.cuda.graph(graphs[corrections], pool=memory, stream=here):
+                    self.learn(corrections)
+                memory = graphs[corrections].pool()
+            self.graphs = graphs
 
     def _try_all(self) -> None:
         """Every kind of step twice, with a rate of zero: nothing is learned."""
@@ -645,6 +619,7 @@ class Step:
 def pretrain(drawing: Drawing, settings: Recipe, given: argparse.Namespace, end: float) -> None:
     """Train until the wall clock says stop; keep the averaged weights and how they came about."""
     torch.manual_seed(settings.seed)
+    torch.backends.cuda.enable_cudnn_sdp(False)  # the other fast kernels are older and tried
     sam = load_sam("pocket", settings.side, given.start)
     sam.to(DEVICE).train()
     pool = Pool(drawing, settings)
@@ -655,8 +630,10 @@ def pretrain(drawing: Drawing, settings: Recipe, given: argparse.Namespace, end:
     record = {"recipe": asdict(settings), "device": device_in_words(DEVICE)}
     record |= {"versions": versions(), "processors": os.cpu_count(), "workers": given.workers}
     record |= {"start": str(given.start or "nothing"), "commit": commit(), "curve": []}
-    record["step"] = step.quicken(given.plain)
-    print(record["step"], f"{pool.stored} pictures ready", flush=True)
+    record["way"] = given.way
+    began = time.monotonic()
+    step.quicken(given.way)
+    print(f"{given.way} after {time.monotonic() - began:.0f} s; {pool.stored} pictures", flush=True)
     record |= _run(step, record, given, end - (2 if given.tiny else 20))
     _keep(step, given.folder / "pocket.safetensors")
     record["sha256"] = sha256(given.folder / "pocket.safetensors")
@@ -677,7 +654,8 @@ def _run(step: Step, record: dict, given: argparse.Namespace, end: float) -> dic
             step(corrections, settings.peak * warm * 0.5 * (1 + math.cos(math.pi * share)))
             number += 1
         if number == 500:  # a young run has nothing worth remembering
-            torch._foreach_copy_(step.average, step.parameters)
+            with torch.no_grad():
+                torch._foreach_copy_(step.average, step.parameters)
         _wait()
         pool.refill()
         if number - noted >= (20 if given.tiny else 500):
@@ -700,6 +678,8 @@ def _note(step: Step, record: dict, number: int, steps: int, seconds: float) -> 
     note = {"step": number, "seconds": round(seconds, 1), "drawn": step.pool.stored, **losses}
     record["curve"].append(note)
     print(note, flush=True)
+    if not math.isfinite(note["loss"]) or (seconds > 100 and note["loss"] > HOPELESS):
+        raise SamnbError(f"The loss is {note['loss']:.2f}.", "lower --peak, or give --start.")
 
 
 def _look(step: Step, curve: list, given: argparse.Namespace) -> None:
