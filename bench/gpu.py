@@ -48,6 +48,7 @@ from samnb.models.weights import POCKET, load_sam
 from samnb.pretraining import evaluate as held_out
 from samnb.pretraining import recipe
 from samnb.pretraining.recipe import Pretraining, ShapeStream
+from samnb.pretraining.release import TARGETS
 from samnb.pretraining.shapes import draw_shapes
 from samnb.profiles import LoraSettings
 from samnb.schedules import TrainingSettings, build_optimiser
@@ -138,8 +139,12 @@ def measure_speed(folder: Path, end: float, tiny: bool) -> None:
             for name, look in LOOKS.items():
                 if look[2] is late and (size, look[1]) != ("vit_h", torch.float32):
                     _measure_look(rows, end, rate, (size, side, batches), name)
-                    pd.DataFrame(rows).to_csv(folder / "speed.csv", index=False)
+                    _write_table(rows, folder / "speed.csv")
     print(pd.DataFrame(rows).to_string(), flush=True)
+
+
+def _write_table(rows: list[dict], path: Path) -> None:
+    pd.DataFrame(rows).to_csv(path, index=False, float_format="%.4g")
 
 
 def _measure_look(rows: list[dict], end: float, rate: float, case: tuple, name: str) -> None:
@@ -279,6 +284,7 @@ def _wait() -> None:
 
 def measure_repeats(folder: Path, tiny: bool) -> None:
     """The same seed twice, and once broken off and resumed: how far the weights are apart."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # repeatable matrix products
     steps = 6 if tiny else 200
     stream = ShapeStream(5, 128, 2 if tiny else 16, 4, 3 if tiny else 25)
     batches = [stream[number] for number in range(len(stream))]
@@ -361,7 +367,7 @@ class Recipe:
 
 
 TINY = {"images": 8, "objects": 3, "room": 4096, "wait": 256}
-HOPELESS = 1.6  # the loss of a run that has not begun to see anything
+HOPELESS = 1.6  # the loss, after a good thousand steps, of a run that sees nothing
 CHUNK = 256  # pictures a worker draws in a row
 VALIDATION = 192_837_465  # seed of the pictures the training is watched on; no other part has it
 
@@ -627,25 +633,21 @@ def pretrain(drawing: Drawing, settings: Recipe, given: argparse.Namespace, end:
         time.sleep(0.1)
     pool.refill()
     step = Step(sam, pool, settings)
-    record = {"recipe": asdict(settings), "device": device_in_words(DEVICE)}
-    record |= {"versions": versions(), "processors": os.cpu_count(), "workers": given.workers}
-    record |= {"start": str(given.start or "nothing"), "commit": commit(), "curve": []}
-    record["way"] = given.way
+    machine = {"device": device_in_words(DEVICE), "processors": os.cpu_count(), **versions()}
+    record = {"recipe": asdict(settings), "machine": machine, "commit": commit()}
+    record |= {"start": str(given.start or "nothing"), "way": given.way, "workers": given.workers}
     began = time.monotonic()
     step.quicken(given.way)
     print(f"{given.way} after {time.monotonic() - began:.0f} s; {pool.stored} pictures", flush=True)
-    record |= _run(step, record, given, end - (2 if given.tiny else 20))
-    _keep(step, given.folder / "pocket.safetensors")
-    record["sha256"] = sha256(given.folder / "pocket.safetensors")
-    record["pictures per second and worker"] = drawing.per_second()
-    write_json(given.folder / "pretraining.json", record)
-    print({name: value for name, value in record.items() if name != "curve"}, flush=True)
+    _run(step, record, given, end - (2 if given.tiny else 20))
+    record["pictures"]["drawn in a second by one worker"] = drawing.per_second()
+    write_json(given.folder / "pocket.json", record)
 
 
-def _run(step: Step, record: dict, given: argparse.Namespace, end: float) -> dict:
+def _run(step: Step, record: dict, given: argparse.Namespace, end: float) -> None:
     """Steps until `end`, watched on a few held-out pictures at every fifth of the time."""
     settings, pool, began = step.settings, step.pool, time.monotonic()
-    choose, number, looked, noted = np.random.default_rng(settings.seed + 1), 0, 0, 0
+    choose, losses, looks, number = np.random.default_rng(settings.seed + 1), [], [], 0
     step.sums.zero_()
     while (share := (time.monotonic() - began) / (end - began)) < 1:
         warm = min(1.0, (share + 1e-4) / settings.warmup)
@@ -658,31 +660,39 @@ def _run(step: Step, record: dict, given: argparse.Namespace, end: float) -> dic
                 torch._foreach_copy_(step.average, step.parameters)
         _wait()
         pool.refill()
-        if number - noted >= (20 if given.tiny else 500):
-            _note(step, record, number, number - noted, time.monotonic() - began)
-            noted = number
-        if share > (looked + 1) / 5:
-            looked += 1
-            _look(step, record["curve"], given)
-            write_json(given.folder / "pretraining.json", record)
-    _look(step, record["curve"], given)
-    seconds = time.monotonic() - began
-    used = {"steps": number, "seconds": seconds, "drawn": pool.stored, "used once": pool.used}
-    return {**used, "shown": number * settings.images}
+        if number % (20 if given.tiny else 500) == 0:
+            losses.append(_note(step, number, 20 if given.tiny else 500))
+        if share > (len(looks) + 1) / 5:
+            looks.append(_look(step, number, given))
+    looks.append(_look(step, number, given))
+    record |= {"phases": [_phase(settings, number, time.monotonic() - began, losses)]}
+    record["validation"] = looks
+    record["pictures"] = {"drawn": pool.stored, "shown": number * settings.images}
+    path = given.folder / "pocket.safetensors"
+    record |= {"bytes": path.stat().st_size, "sha256": sha256(path)}
+    record["parameters"] = sum(value.numel() for value in step.method.sam.parameters())
 
 
-def _note(step: Step, record: dict, number: int, steps: int, seconds: float) -> None:
-    """Add the mean losses since the last note."""
+def _phase(settings: Recipe, steps: int, seconds: float, losses: list[dict]) -> dict:
+    """The run in the words of results/pocket_sam/record.json."""
+    return {
+        **{name: getattr(settings, name) for name in ("side", "images", "objects")},
+        **{"steps": steps, "seconds": seconds, "losses": losses, "precision": "bfloat16"},
+        **{"learning_rate": settings.peak, "warmup": round(settings.warmup * steps), "final": 0.0},
+    }
+
+
+def _note(step: Step, number: int, steps: int) -> dict[str, float]:
+    """The mean losses of the last `steps`; a run that learns nothing ends here."""
     losses = dict(zip(("loss", "first", "last", "iou"), (step.sums / steps).tolist(), strict=True))
     step.sums.zero_()
-    note = {"step": number, "seconds": round(seconds, 1), "drawn": step.pool.stored, **losses}
-    record["curve"].append(note)
-    print(note, flush=True)
-    if not math.isfinite(note["loss"]) or (seconds > 100 and note["loss"] > HOPELESS):
-        raise SamnbError(f"The loss is {note['loss']:.2f}.", "lower --peak, or give --start.")
+    print({"step": number, **losses}, flush=True)
+    if not losses["loss"] < (HOPELESS if number > 2 * steps else math.inf):
+        raise SamnbError(f"The loss is {losses['loss']:.2f}.", "lower --peak, or give --start.")
+    return {"step": number, **losses}
 
 
-def _look(step: Step, curve: list, given: argparse.Namespace) -> None:
+def _look(step: Step, number: int, given: argparse.Namespace) -> dict[str, float]:
     """Keep the averaged weights as they are now, and measure them."""
     path = given.folder / "pocket.safetensors"
     _keep(step, path)
@@ -690,8 +700,8 @@ def _look(step: Step, curve: list, given: argparse.Namespace) -> None:
     with mock.patch.object(held_out, "HELD_OUT", VALIDATION), eager:
         sam = load_sam("pocket", step.settings.side, path).to(DEVICE).eval()
         found = held_out.evaluate(sam, 20 if given.tiny else 300, progress=False)
-    curve.append({"validation": {name: round(value, 4) for name, value in found.items()}})
-    print(curve[-1], flush=True)
+    print({"step": number, **found}, flush=True)
+    return {"step": number, **{name: round(value, 4) for name, value in found.items()}}
 
 
 def _keep(step: Step, path: Path) -> None:
@@ -711,12 +721,13 @@ def compare(folder: Path, real: Path, tiny: bool) -> None:
     """Held-out shapes, and the sets of bench/zero_shot.py, with the shipped weights and the new."""
     import zero_shot
 
-    record, tables = read_json(folder / "pretraining.json"), []
-    record["evaluation"] = {}
-    for name, path in (("shipped", POCKET), ("new", folder / "pocket.safetensors")):
+    record, tables = read_json(folder / "pocket.json") | {"targets": TARGETS}, []
+    new = folder / "pocket.safetensors"
+    for name, path in (("evaluation of the shipped weights", POCKET), ("evaluation", new)):
         sam = load_sam("pocket", weights=path).to(DEVICE).eval()
-        record["evaluation"][name] = held_out.evaluate(sam, 40 if tiny else 2000)
+        record[name] = held_out.evaluate(sam, 40 if tiny else 2000)
         write_json(folder / "pocket.json", record)
+    for name, path in (("shipped", POCKET), ("new", new)):
         tables.append(zero_shot.table(real, path).assign(weights=name))
         pd.concat(tables).to_csv(folder / "zero_shot.csv", index=False)
 
