@@ -2,7 +2,7 @@
 
 With the exact box of the truth (an oracle prompt), nothing trained, nothing tuned: phantom livers
 of both cohorts' test patients and, where the folder is there, the small real sets. Writes
-results/pocket_sam/zero_shot.csv: numbers only.
+results/pocket_sam/zero_shot.csv: numbers only. bench/gpu.py makes the same table of other weights.
 """
 
 import argparse
@@ -55,14 +55,14 @@ def sets(real: Path, cache: Path):
         yield name, slices, slices.patients
 
 
-def measure(slices: SliceSet, patients: list[str]) -> dict:
+def measure(slices: SliceSet, patients: list[str], weights: str | Path = "published") -> dict:
     """Mean Dice over slices with target, from boxes of three qualities."""
     rows = slices.rows_of(patients)
     rows = rows[slices.index["mask_pixels"].to_numpy()[rows] > 0]
     images, masks = (torch.from_numpy(values) for values in slices.load(rows))
     keep = masks.flatten(1).sum(dim=1) >= SMALLEST
     images, masks = images[keep], masks[keep].bool()
-    sam = load_sam("pocket", side=images.shape[-1]).eval()
+    sam = load_sam("pocket", images.shape[-1], weights).eval()
     exact = box_of(masks)
     scores = {}
     for wanted in (1.0, 0.75, 0.5):
@@ -72,20 +72,25 @@ def measure(slices: SliceSet, patients: list[str]) -> dict:
     return {"patients": len(patients), "slices": len(images), **scores}
 
 
+def table(real: Path, weights: str | Path = "published") -> pd.DataFrame:
+    """A row for every set, with these weights of the pocket SAM."""
+    cache = paths.data_root() / "cache" / "slices"
+    return pd.DataFrame(
+        [
+            {"images": name, **measure(slices, list(patients), weights)}
+            for name, slices, patients in sets(real, cache)
+        ]
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--real", type=Path, default=paths.CHECKOUT / "../shared/real")
     arguments = parser.parse_args()
-    cache = paths.data_root() / "cache" / "slices"
-    table = pd.DataFrame(
-        [
-            {"images": name, **measure(slices, list(patients))}
-            for name, slices, patients in sets(arguments.real.resolve(), cache)
-        ]
-    )
-    print(table.to_string(index=False))
+    found = table(arguments.real.resolve())
+    print(found.to_string(index=False))
     with atomic_path(paths.results_root() / "pocket_sam" / "zero_shot.csv") as temporary:
-        table.to_csv(temporary, index=False)
+        found.to_csv(temporary, index=False)
     note("pocket_sam/zero_shot.csv")
 
 
