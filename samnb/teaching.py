@@ -102,9 +102,8 @@ def learning(run: Run) -> LearningSettings:
             f"The profile {run.profile.name} does not say how {system.title} learns.",
             f"add {system.learning} to `learning` in it.",
         )
-    if system.schedule is None:
-        return known
-    return system.schedule(Declared(run.chosen, (*system.reads, "learning"), system.title))
+    shown = Declared(run.chosen, (*system.reads, "learning"), system.title)
+    return system.schedule(shown) if system.schedule else known
 
 
 def teach(

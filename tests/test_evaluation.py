@@ -109,8 +109,7 @@ def test_surface_dice_forgives_two_pixels_in_a_slice_and_two_millimetres_in_a_sc
     masks[:, 4:8, 4:8] = 1
     images = np.stack([np.roll(masks[0], 2, axis=1), np.roll(masks[1], 3, axis=1)])
     given = set_of(tmp_path, images, masks, ["two", "three"])
-    found = evaluation.examine(Copier(), given, np.arange(2), "home")
-    for table in (found.slices, found.scans):
+    for table in evaluation.examine(Copier(), given, np.arange(2), "home"):
         assert table["surface_dice"][0] == 1
         assert table["surface_dice"][1] < 1
 
@@ -121,9 +120,10 @@ def test_a_scan_is_measured_with_its_slices_in_their_order(tmp_path):
     images = masks.copy()
     images[3:] = 0  # the upper half is missed: its last slice is 3 x 3 mm from what was found
     given = set_of(tmp_path, images, masks, ["a"] * 6)
-    found = evaluation.examine(Copier(), given, np.array([4, 0, 3, 1, 5, 2]), "home")
-    assert found.scans["hd"].tolist() == [9.0]
-    assert found.slices["slice"].tolist() == list(range(6))
+    rows = np.array([4, 0, 3, 1, 5, 2])
+    of_slices, of_scans = evaluation.examine(Copier(), given, rows, "home")
+    assert of_scans["hd"].tolist() == [9.0]
+    assert of_slices["slice"].tolist() == list(range(6))
 
 
 def test_a_method_is_examined_in_eval_mode_without_gradients(slices):

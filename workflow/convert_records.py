@@ -40,7 +40,7 @@ def convert(record: Record, run: Run, tree: Path) -> None:
     cases = pd.concat(cases, ignore_index=True).astype(whole)
     contents = Contents(
         facts | identity.to_record(),
-        pd.concat(cases, ignore_index=True).astype(whole),
+        cases,
         {},
         pictures,
     )

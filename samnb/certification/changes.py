@@ -48,6 +48,15 @@ class Unit:
     def is_code(self) -> bool:
         return bool(self.body)
 
+    @property
+    def file(self) -> str:
+        return self.head[0].file
+
+    @property
+    def texts(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What head and body say."""
+        return tuple(map(_said, self.head)), tuple(map(_said, self.body))
+
 
 def changed(
     old: Iterable[Definition], new: Iterable[Definition]
@@ -58,22 +67,25 @@ def changed(
     of an imported name has changed, that holds for every statement that uses it.
     """
     before, after = _units(old), _units(new)
-    pairs = [(before.pop(name), after.pop(name)) for name in [*before] if name in after]
-    pairs += _renamed(before, after)
-    lost = [each for unit in before.values() for each in (*unit.head, *unit.body)]
-    added = [each for unit in after.values() for each in (*unit.head, *unit.body)]
-    names = {unit.name for unit in after.values() if not unit.is_code}
+    pairs = _pairs(before, after)
+    lost = [each for unit in before for each in (*unit.head, *unit.body)]
+    added = [each for unit in after for each in (*unit.head, *unit.body)]
+    names = {unit.name for unit in after if not unit.is_code}
     for was, now in pairs:
         gone, come = _differences(was, now)
         lost += gone
         added += come
         if (gone or come) and not now.is_code:
             names.add(now.name)
-        names |= {each.split(" is ")[0] for each in was.foreign ^ now.foreign}
-    kept = [unit for _, unit in pairs]
-    added += [each for unit in (*kept, *after.values()) for each in unit.body
-              if any(f"id='{name}'" in each.text for name in names)]  # fmt: skip
+        added += _using({each.split(" is ")[0] for each in was.foreign ^ now.foreign}, now)
+    for unit in (*(now for _, now in pairs), *after):
+        added += _using(names, unit)
     return _that_count(lost), _that_count(added)
+
+
+def _using(names: set[str], unit: Unit) -> list[Statement]:
+    """Statements of a function that name one of these."""
+    return [each for each in unit.body if any(f"id='{name}'" in each.text for name in names)]
 
 
 def _that_count(statements: list[Statement]) -> list[Statement]:
@@ -82,15 +94,25 @@ def _that_count(statements: list[Statement]) -> list[Statement]:
     )
 
 
-def _renamed(before: dict[str, Unit], after: dict[str, Unit]) -> list[tuple[Unit, Unit]]:
-    """Pairs of units with the same statements under another name, taken out of both."""
+def _pairs(before: list[Unit], after: list[Unit]) -> list[tuple[Unit, Unit]]:
+    """What is the same unit in both trees; taken out of both lists.
+
+    First those that say the same under one name, then one name in one file, then one name, then
+    the same statements under another name.
+    """
     pairs = []
-    for name, unit in [*before.items()]:
-        said = [each.text for each in unit.body]
-        for other, candidate in [*after.items()]:
-            if said and said == [each.text for each in candidate.body]:
-                pairs.append((before.pop(name), after.pop(other)))
-                break
+    for alike in (
+        lambda unit: (unit.name, unit.texts),
+        lambda unit: (unit.name, unit.file),
+        lambda unit: unit.name,
+        lambda unit: unit.texts[1] or unit.name,
+    ):
+        for unit in [*before]:
+            match = next((each for each in after if alike(each) == alike(unit)), None)
+            if match:
+                pairs.append((unit, match))
+                before.remove(unit)
+                after.remove(match)
     return pairs
 
 
@@ -98,13 +120,13 @@ def _differences(was: Unit, now: Unit) -> tuple[list[Statement], list[Statement]
     lost: list[Statement] = []
     added: list[Statement] = []
     for before, after in ((was.head, now.head), (was.body, now.body)):
-        old, new = [each.text for each in before], [each.text for each in after]
+        old, new = [*map(_said, before)], [*map(_said, after)]
         for kind, i, j, k, m in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
             if kind != "equal":
                 lost += before[i:j]
                 added += after[k:m]
     # A changed signature is executed at import; it has been tried when the body has been entered.
-    if was.body and now.body and [*map(_said, was.head)] != [*map(_said, now.head)]:
+    if was.body and now.body and was.texts[0] != now.texts[0]:
         added.append(now.body[0])
     return lost, added
 
@@ -113,18 +135,12 @@ def _said(statement: Statement) -> str:
     return statement.text
 
 
-def _units(definitions: Iterable[Definition]) -> dict[str, Unit]:
-    """Units by name; those of one name in several files are told apart by a number."""
-    found: dict[str, Unit] = {}
-    for definition in sorted(definitions, key=lambda each: (each.name, each.text, each.file)):
+def _units(definitions: Iterable[Definition]) -> list[Unit]:
+    found = []
+    for definition in definitions:
         foreign = frozenset(each for each in definition.uses if " is " in each)
-        for unit in _parts(definition):
-            name, number = unit.name, 1
-            while name in found:
-                number += 1
-                name = f"{unit.name} {number}"
-            found[name] = replace(unit, foreign=foreign)
-    return found
+        found += [replace(unit, foreign=foreign) for unit in _parts(definition)]
+    return sorted(found, key=lambda unit: (unit.name, unit.file))
 
 
 def _parts(definition: Definition) -> Iterator[Unit]:
