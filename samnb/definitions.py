@@ -67,9 +67,11 @@ def reached(
         here = waiting.pop()
         if (here.module, here.name) in found or ends(here):
             continue
-        module = _read(root, here.module)
-        found[here.module, here.name] = named(here.module, here.name, root)
-        waiting += [each for node in here.nodes for each in _needed(root, module, node)]
+        module, needed = _read(root, here.module), _all_needed(root, here)
+        counted = {each.text for each in needed if not ends(each)}
+        uses = tuple(sorted(counted | _foreign(module, here)))
+        found[here.module, here.name] = replace(here, uses=uses)
+        waiting += needed
         if BODY in module.definitions:  # runs whenever anything of the module is imported
             waiting.append(module.definitions[BODY])
     return found
@@ -78,7 +80,7 @@ def reached(
 def named(module: str, name: str, root: Path = CHECKOUT) -> Definition:
     """One definition by its place, with what its names mean."""
     here = _read(root, module).definitions[name]
-    needed = {each.text for node in here.nodes for each in _needed(root, _read(root, module), node)}
+    needed = {each.text for each in _all_needed(root, here)}
     return replace(here, uses=tuple(sorted(needed | _foreign(_read(root, module), here))))
 
 
@@ -102,6 +104,11 @@ def _hash(*texts: str) -> str:
 def _split(dotted: str) -> Place:
     module, _, name = dotted.rpartition(".")
     return module, name
+
+
+def _all_needed(root: Path, here: Definition) -> list[Definition]:
+    module = _read(root, here.module)
+    return [each for node in here.nodes for each in _needed(root, module, node)]
 
 
 def _needed(root: Path, module: Module, node: ast.AST) -> Iterator[Definition]:

@@ -45,7 +45,7 @@ DERIVED = {
         ("samnb.pretraining.evaluate.evaluate",), "samnb weights release"
     ),
     "pocket_sam/zero_shot.csv": Derived(
-        ("bench.zero_shot.sets", "bench.zero_shot.measure"),
+        ("bench.zero_shot.measure",),
         "python bench/zero_shot.py",
         ("pocket",),
     ),

@@ -110,3 +110,12 @@ def test_it_can_be_ended_at_a_border(tree):
     assert ("samnb.third", "rule") not in found
     assert ("samnb.second", "Other") not in found
     assert ("samnb.second", "helper") in found
+
+
+def test_what_lies_beyond_the_border_may_change(tree):
+    def found(root):
+        return reached(["samnb.first.loss"], lambda each: each.file.endswith("third.py"), root)
+
+    before = digest(found(tree("first")).values())
+    root = tree("third", "return deeper(x)", "return 2 * deeper(x)")
+    assert digest(found(root).values()) == before
