@@ -37,7 +37,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from samnb import paths
-from samnb.costs import commit, device_in_words, forget_peak_memory, peak_memory, versions
+from samnb.checkout import commit
+from samnb.costs import device_in_words, forget_peak_memory, peak_memory, versions
 from samnb.errors import SamnbError
 from samnb.files import atomic_path, read_json, sha256, write_json
 from samnb.models import prompting

@@ -100,11 +100,12 @@ print({name: record.facts[name] for name in kept})
 print(
     {name: round(value) for name, value in record.facts["seconds"].items()}
 )
-record.slices.head(3).round(2)
+record.slices.drop(columns=["target", "user"]).head(3).round(2)
 
 # %% [markdown]
 # One row for each test slice: whether there is liver (`label`), what the classifier thought
-# (`presence`), the scores, and where it looked. All tables below are made of such rows.
+# (`presence`), the scores, and where it looked. All tables below are made of such rows. (Two columns
+# are left out, since they say the same everywhere: the target, and who prompted, here nobody.)
 #
 # ## With no, few and more masks
 

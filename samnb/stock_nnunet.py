@@ -34,6 +34,7 @@ from tqdm import tqdm
 
 from samnb import costs
 from samnb.batches import steps_per_epoch
+from samnb.checkout import commit
 from samnb.data.cohort import cohort_slices, cohort_split
 from samnb.data.slices import SliceSet
 from samnb.errors import SamnbError
@@ -111,7 +112,7 @@ def _facts(run: Run, seen: Material, trainer: Any, table: pd.DataFrame) -> dict[
         "peak_memory_mb": round(costs.peak_memory(trainer.device), 1),
         "device": costs.device_in_words(trainer.device),
         "versions": costs.versions() | {"nnunetv2": version("nnunetv2")},
-        "commit": costs.commit(),
+        "commit": commit(),
         "summary": table.groupby("cohort", sort=False)[list(METRICS)].mean().to_dict("index"),
     }
 

@@ -53,7 +53,7 @@ def added(tmp_path, monkeypatch):
 
 def test_the_method_of_the_readme_learns_is_examined_and_stands_in_the_table(added, tmp_path):
     (command,) = _blocks(METHOD, "bash")
-    asked = shlex.split(command)[1:]
+    asked = shlex.split(command.splitlines()[-1])[1:]
     asked[asked.index("--labels") + 1] = "4"  # there are no fifty here
     get_command(cli.app).main(
         [*asked, "--profile", str(tmp_path / "tiny.yaml")], standalone_mode=False

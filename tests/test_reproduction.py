@@ -146,7 +146,7 @@ def test_a_drift_is_on_the_page_and_not_good(committed):
     found = report.compare("p")
     assert not found.good
     assert "1 drifted, 0 missing" in report.say(found)
-    page = report.write_page(found, "p", committed / "build")
+    page = report.write_page(found, "p", committed / "build", "2 certified")
     assert "| drifted | A-5, seed 2 | home dice | 0.92 | 0.5 |" in page
     assert "| 01_first | 12 | 340 |" in page
     assert "| hash: slices of home | abc |" in page

@@ -62,9 +62,9 @@ def test_the_finished_method_is_tested_on_test_patients_only(profile):
     wanted = Run(profile, "tiny", 2, 1)
     lesson = {"trainable": 1, "seconds": 1.0, "history": [], "validation": []}
     found = outcome.examine_run(wanted, teaching.build(wanted, None), lesson, progress=False)
-    for cohort, table in found.slices.groupby("cohort"):
+    for cohort, table in found.cases.groupby("cohort"):
         assert set(table["patient"]) == set(cohort_split(profile, cohort).test)
-    assert set(found.slices["cohort"]) == {"home", "abroad"}
+    assert set(found.cases["cohort"]) == {"home", "abroad"}
 
 
 LEARNING = {

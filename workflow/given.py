@@ -13,6 +13,7 @@ from samnb.paths import results_root
 
 # Folders of results, and a word by which a chapter that reads them names them.
 GIVEN = {"pocket_sam": "pocket_sam", "runs/real_*": "real", "tables/real": "real"}
+NOTED = ("certificates.jsonl", "derived.json")  # what is known of given results
 SAID = {".csv", ".json"}  # small files that change whenever the others do
 
 
@@ -26,6 +27,9 @@ def copy_given(results: Path) -> None:
     for folder in given_folders(results_root()):
         place = results / folder.relative_to(results_root())
         shutil.copytree(folder, place, dirs_exist_ok=True)
+    for name in NOTED:
+        if (results_root() / name).is_file():
+            shutil.copy(results_root() / name, results / name)
 
 
 def given_fingerprint(chapter: Path | str) -> str:

@@ -73,7 +73,7 @@ def verify(wanted: argparse.Namespace) -> int:
         return code
     compared = report.compare(profile, only or None)
     page = scratch / "reproduction.md"
-    report.write_text(page, report.write_page(compared, profile, scratch))
+    report.write_text(page, report.write_page(compared, profile, scratch, "all made for this"))
     if not code:
         (scratch / "ended").touch()
     print(f"{report.say(compared)}\nThe report: {page.relative_to(CHECKOUT)}")

@@ -86,8 +86,8 @@ def say(report: Report) -> str:
     return f"Of {len(report.judged)} committed numbers: {told}. ({records}.)"
 
 
-def write_page(report: Report, profile: str, build: Path) -> str:
-    """The page of the book, as Markdown."""
+def write_page(report: Report, profile: str, build: Path, states: str) -> str:
+    """The page of the book, as Markdown. states: how many planned runs are fresh, certified, ..."""
     parts = [
         "# Reproduction report",
         f"{say(report)} What the verdicts mean stands in [](pipeline.md).",
@@ -97,7 +97,7 @@ def write_page(report: Report, profile: str, build: Path) -> str:
         "## Chapters: seconds and memory",
         _times(build),
         "## Made with",
-        _provenance(report, profile),
+        _provenance(report, profile, states),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -148,13 +148,13 @@ def _times(build: Path) -> str:
     return table(heads, [*rows, total])
 
 
-def _provenance(report: Report, profile: str) -> str:
+def _provenance(report: Report, profile: str, states: str) -> str:
     records = [json.loads(text) for path, text in report.made.items() if "record.json" in path]
     rows = [
         ["profile", profile],
         ["commit", commit() or "not a git checkout"],
         ["records", f"{report.anew} made anew, {report.read} read from the committed ones"],
-        ["state of the planned runs", _counted(state(run) for run in plan(load_profile(profile)))],
+        ["state of the planned runs", states],
         ["not in the reference", ", ".join(_new(report)) or "none"],
         ["this machine", f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"],
         ["Python", platform.python_version()],
@@ -192,11 +192,12 @@ def main() -> int:
     parser.add_argument("--page", type=Path)
     parser.add_argument("--only", nargs="+", metavar="SYSTEM")
     arguments = parser.parse_args()
-    profile = load_profile(arguments.profile).name
-    report = compare(profile, arguments.only)
+    profile = load_profile(arguments.profile)
+    report = compare(profile.name, arguments.only)
     if arguments.page:
-        build = arguments.build or Path("_build") / profile
-        write_text(arguments.page, write_page(report, profile, build))
+        build = arguments.build or Path("_build") / profile.name
+        states = _counted(state(run) for run in plan(profile))
+        write_text(arguments.page, write_page(report, profile.name, build, states))
         return 0
     print(say(report))
     return 0 if report.good else 1
