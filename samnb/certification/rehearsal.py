@@ -195,14 +195,16 @@ def _shortened(cut: bool) -> Iterator[None]:
 
 
 def _few(slices: SliceSet, rows: np.ndarray) -> np.ndarray:
-    """Some of the rows: of two scans, with the target and without."""
+    """Some of the rows, with the target and without: of the first scans, or as many scans of one
+    slice each.
+    """
     index = slices.index.loc[rows]
-    scans = list(dict.fromkeys(index["scan"]))[:SCANS]
     labels, chosen = index["label"].to_numpy(), []
-    for scan in scans:
-        of_scan = (index["scan"] == scan).to_numpy()
-        for label, count in TESTED.items():
-            chosen.append(answers.evenly(rows[of_scan & (labels == label)], count))
+    for label, count in TESTED.items():
+        scans = index["scan"][labels == label]
+        first = scans.unique()[: SCANS if scans.duplicated().any() else SCANS * count]
+        of_label = rows[(labels == label) & index["scan"].isin(first).to_numpy()]
+        chosen.append(answers.evenly(of_label, SCANS * count))
     return np.sort(np.concatenate(chosen))
 
 
