@@ -66,8 +66,8 @@ DERIVED = {
 
 def note(file: str) -> None:
     """Write down what this file, just made, comes from."""
-    known = _read()
-    write_json(_place(), known | {file: made_from(file) | {"sha256": sha256(_path(file))}})
+    path, known = _path(file), _read()
+    write_json(_place(), known | {file: made_from(file) | {"sha256": sha256(path)}})
 
 
 def made_from(file: str) -> dict[str, Any]:
