@@ -89,7 +89,7 @@ def made_from(file: str) -> dict[str, Any]:
 
 
 def standing(file: str) -> tuple[str, str | None]:
-    """ "missing", "fresh", "certified" or "stale", and why if it is stale."""
+    """Whether it is "missing", "fresh", "certified" or "stale", and why if it is stale."""
     if not _path(file).is_file():
         return "missing", None
     made = _read().get(file)

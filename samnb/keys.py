@@ -116,7 +116,7 @@ def identity_of(record: Record) -> Identity | None:
 
 
 def standing(record: Record | None, now: Identity) -> tuple[str, str | None]:
-    """ "missing", "fresh", "certified" or "stale", and why if it is stale.
+    """Whether it is "missing", "fresh", "certified" or "stale", and why if it is stale.
 
     Fresh: made by this code, from these settings and data. Certified: made by another code, of
     which certificates say that it computes the same.

@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from samnb import paths
+from samnb.certification.certify import Trees, _environment
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -70,6 +73,15 @@ class Checkout:
 def checkout(tmp_path, tmp_path_factory):
     data = tmp_path_factory.getbasetemp() / "certified-data"
     return Checkout(tmp_path, data)
+
+
+def test_both_trees_see_the_same_real_sets_and_each_its_own_code(tmp_path, monkeypatch):
+    monkeypatch.setenv("SAMNB_DATA", str(tmp_path / "data"))
+    trees = Trees(tmp_path / "old tree", ROOT, tmp_path / "kept" / "a-b")
+    old, new = (_environment(trees, side) for side in trees.sides)
+    assert old["SAMNB_REAL"] == new["SAMNB_REAL"] == str(paths.real_root())
+    assert (old["PYTHONPATH"], new["PYTHONPATH"]) == (str(tmp_path / "old tree"), str(ROOT))
+    assert old["SAMNB_DATA"] != new["SAMNB_DATA"] == str(tmp_path / "data")
 
 
 def test_what_computes_the_same_is_certified(checkout):

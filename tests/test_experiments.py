@@ -38,13 +38,7 @@ from samnb.remeasure import keep_answers
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    """A data folder in which the tiny world's slices are cached."""
-    folder = tmp_path_factory.mktemp("world")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SAMNB_DATA", str(folder))
-        for cohort in ("home", "abroad"):
-            cohort_slices(tiny.world(folder), cohort, workers=1)
-    return folder
+    return tiny.cached_world(tmp_path_factory.mktemp("world"))
 
 
 @pytest.fixture

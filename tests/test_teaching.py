@@ -8,7 +8,7 @@ import tiny
 import torch
 
 from samnb import outcome, teaching
-from samnb.data.cohort import cohort_slices, cohort_split
+from samnb.data.cohort import cohort_split
 from samnb.models import registry
 from samnb.records import Run
 from samnb.training import TrainingSettings
@@ -16,13 +16,7 @@ from samnb.training import TrainingSettings
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    """A data folder in which the tiny world's slices are cached."""
-    folder = tmp_path_factory.mktemp("world")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SAMNB_DATA", str(folder))
-        for cohort in ("home", "abroad"):
-            cohort_slices(tiny.world(folder), cohort, workers=1)
-    return folder
+    return tiny.cached_world(tmp_path_factory.mktemp("world"))
 
 
 @pytest.fixture

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from samnb.data.cohort import cohort_slices
 from samnb.models import registry
 from samnb.models.method import Answer, Batch
 from samnb.profiles import Profile, load_profile
@@ -79,6 +81,15 @@ def world(folder: Path) -> Profile:
     path = folder / "tiny.yaml"
     path.write_text(PROFILE.format(folder=folder))
     return load_profile(path)
+
+
+def cached_world(folder: Path) -> Path:
+    """The folder, in which the world's slices are cached: a data root to share between tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SAMNB_DATA", str(folder))
+        for cohort in ("home", "abroad"):
+            cohort_slices(world(folder), cohort, workers=1)
+    return folder
 
 
 def _write_scan(folder: Path, number: int, generator: np.random.Generator) -> None:

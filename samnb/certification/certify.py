@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from samnb.errors import SamnbError
 from samnb.experiments import plan
 from samnb.files import read_json, write_json
 from samnb.keys import kind_of_labels
-from samnb.paths import CHECKOUT, data_root
+from samnb.paths import CHECKOUT, data_root, real_root
 from samnb.profiles import Profile
 from samnb.records import Run
 
@@ -113,10 +114,7 @@ def certify(base: str, profiles: list[Profile], progress: bool = True) -> dict[s
         trees = Trees(tree, CHECKOUT, folder)
         jobs = kinds(profiles)
         _both(trees, "describe", jobs, progress)
-        before, now = (_said(trees, side, "described") for side in trees.sides)
-        jobs = [
-            job for job in jobs if before[job.name]["hash"] not in (None, now[job.name]["hash"])
-        ]
+        jobs = [job for job in jobs if _is_changed(job, trees)]
         jobs += drawn(profiles, {job.name for job in jobs})
         _both(trees, "rehearse", jobs, progress)
         verdicts = [_judge(job, trees) for job in jobs]
@@ -138,26 +136,20 @@ def _commit_of(name: str) -> str:
     return found.decode().strip()
 
 
-class _worktree:
-    """The tree of a commit in a folder, taken away at the end."""
-
-    def __init__(self, commit: str, folder: Path):
-        self.commit, self.folder = commit, folder
-
-    def __enter__(self) -> Path:
-        git("worktree", "prune")
-        if not self.folder.is_dir():
-            self.folder.parent.mkdir(parents=True, exist_ok=True)
-            if git("worktree", "add", "--detach", str(self.folder), self.commit) is None:
-                raise SamnbError(
-                    f"git makes no worktree of {self.commit}.", "look at `git worktree`."
-                )
-        if not (self.folder / "samnb" / "certification" / "worker.py").is_file():
-            raise SamnbError(f"{self.commit} cannot rehearse.", "certify against a later commit.")
-        return self.folder
-
-    def __exit__(self, *_: object) -> None:
-        git("worktree", "remove", "--force", str(self.folder))
+@contextmanager
+def _worktree(commit: str, folder: Path) -> Iterator[Path]:
+    """The tree of a commit in a folder, taken away at the end; one that a kill left is used."""
+    git("worktree", "prune")
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if git("worktree", "add", "--detach", str(folder), commit) is None:
+            raise SamnbError(f"git makes no worktree of {commit}.", "look at `git worktree list`.")
+    try:
+        if not (folder / "samnb" / "certification" / "worker.py").is_file():
+            raise SamnbError(f"{commit} cannot rehearse.", "certify against a later commit.")
+        yield folder
+    finally:
+        git("worktree", "remove", "--force", str(folder))
 
 
 def _both(trees: Trees, work: str, jobs: list[Job], progress: bool) -> None:
@@ -191,16 +183,24 @@ def _show(bar: tqdm, places: list[Path]) -> None:
 def _start(trees: Trees, side: str, work: str) -> subprocess.Popen:
     tree, folder = trees.sides[side], trees.folder
     (folder / side).mkdir(parents=True, exist_ok=True)
-    environment = {
-        **os.environ, "PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1",
-        "SAMNB_DATA": str(_data_of(side, folder)), "SAMNB_RESULTS": str(folder / "results"),
-    }  # fmt: skip
     command = [sys.executable, "-m", "samnb.certification.worker", work]
     with (folder / f"{side}.log").open("w", encoding="utf-8") as log:
         return subprocess.Popen(
             [*command, str(folder / f"{work}.json"), str(folder / side)],
-            cwd=tree, env=environment, stdout=log, stderr=log,
+            cwd=tree, env=_environment(trees, side), stdout=log, stderr=log,
         )  # fmt: skip
+
+
+def _environment(trees: Trees, side: str) -> dict[str, str]:
+    """Each tree imports its own code; both see this checkout's real sets, as one thread."""
+    return {
+        **os.environ,
+        "PYTHONPATH": str(trees.sides[side]),
+        "OMP_NUM_THREADS": "1",
+        "SAMNB_DATA": str(_data_of(side, trees.folder)),
+        "SAMNB_REAL": str(real_root()),
+        "SAMNB_RESULTS": str(trees.folder / "results"),
+    }
 
 
 def _said(trees: Trees, side: str, name: str) -> dict[str, Any]:
