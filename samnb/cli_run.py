@@ -196,6 +196,8 @@ def runs(context: typer.Context, profile: ProfileOption = "pocket") -> None:
 def others() -> None:
     """List results that are no records: tables that need pixels or hours, and their state.
 
+    Looks at all data they come from; phantoms and slices that are not there yet are made first.
+
     Example: [cyan]samnb runs others[/cyan]
     """
     from samnb.derived import DERIVED, standing

@@ -1,11 +1,11 @@
 """Results that are no records: tables that need pixels or hours, kept with keys of their own.
 
 RESULTS/derived.json says of each of them what it was made from; like a record it goes stale when
-that changes. Where the real sets are not at hand, their pixels cannot be looked at: what is then
-said rests on all else.
+that changes. Data that are not at hand, or that nobody wants cut just to look, are left out: what is
+then said rests on all else.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -70,11 +70,15 @@ def note(file: str) -> None:
     write_json(_place(), known | {file: made_from(file) | {"sha256": sha256(path)}})
 
 
-def made_from(file: str) -> dict[str, Any]:
-    """All that decides what the file holds; data that are not at hand are None."""
+def made_from(file: str, look_at: Collection[str] | None = None) -> dict[str, Any]:
+    """All that decides what the file holds; data that are not looked at are None.
+
+    look_at: names of the profiles whose data are looked at, which means to cut those that are not
+    cut yet; None: of all that are at hand.
+    """
     derived = DERIVED[file]
     profiles = [load_profile(name) for name in derived.profiles]
-    here = all(map(_at_hand, profiles))
+    here = all(_at_hand(each) and (look_at is None or each.name in look_at) for each in profiles)
     runs = [run for profile in profiles for run in plan(profile) if _uses(derived, run.system)]
     runs = [run for run in runs if not run.changes or derived.systems is None]
     identities = {f"{run.profile.name}, {run}": identify(run) for run in runs} if here else None
@@ -88,8 +92,11 @@ def made_from(file: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def standing(file: str) -> tuple[str, str | None]:
-    """Whether it is "missing", "fresh", "certified" or "stale", and why if it is stale."""
+def standing(file: str, look_at: Collection[str] | None = None) -> tuple[str, str | None]:
+    """Whether it is "missing", "fresh", "certified" or "stale", and why if it is stale.
+
+    look_at: as for `made_from`; what is not looked at is taken to be as it was.
+    """
     if not _path(file).is_file():
         return "missing", None
     made = _read().get(file)
@@ -97,7 +104,7 @@ def standing(file: str) -> tuple[str, str | None]:
         return "stale", "nobody noted what it was made from"
     if made["sha256"] != sha256(_path(file)):
         return "stale", "changed: the file itself"
-    now = made_from(file)
+    now = made_from(file, look_at)
     changed = [part for part in ("code", "libraries", "weights") if made[part] != now[part]]
     if now["data"] is not None:
         changed += ["data"] * (made["data"] != now["data"])

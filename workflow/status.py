@@ -37,8 +37,9 @@ def write_page(profile: Profile) -> str:
             "(`results/certificates.jsonl`); *stale* if something else has changed since.",
             _runs(profile),
             "## Other results",
-            "What needs pixels or hours, and is kept with a key of its own.",
-            _derived(),
+            "What needs pixels or hours, and is kept with a key of its own. Data of other profiles "
+            "are not looked at here; `samnb runs others` does.",
+            _derived(profile),
             "",
         ]
     )
@@ -53,8 +54,8 @@ def _data(profile: Profile) -> str:
     return table(["cohort", "real or phantom", "target", "patients", "slices"], rows)
 
 
-def _derived() -> str:
-    rows = [[f"`{file}`", *derived.standing(file), f"`{DERIVED[file].command}`"]
+def _derived(profile: Profile) -> str:
+    rows = [[f"`{file}`", *derived.standing(file, {profile.name}), f"`{DERIVED[file].command}`"]
             for file in DERIVED]  # fmt: skip
     heads = ["file of results", "state", "why", "made by"]
     return table(heads, [[each or "" for each in row] for row in rows])
