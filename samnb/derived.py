@@ -1,8 +1,8 @@
 """Results that are no records: tables that need pixels or hours, kept with keys of their own.
 
 RESULTS/derived.json says of each of them what it was made from; like a record it goes stale when
-that changes. Data that are not at hand, or that nobody wants cut just to look, are left out: what is
-then said rests on all else.
+that changes. Data that are not at hand, or that nobody wants cut just to look, are left out: what
+is then said rests on all else.
 """
 
 from collections.abc import Collection, Sequence
