@@ -119,12 +119,16 @@ def _hash(value: Any) -> str:
 
 
 def _feed(digest: Any, value: Any) -> None:
-    """Every bit of a value: floats by their exact digits, arrays by shape, kind and bytes."""
+    """Every bit of a value: floats by their exact digits, arrays by shape, kind and bytes.
+
+    Axes of length one do not count: (N, S, S) and (N, 1, S, S) hold the same.
+    """
     if isinstance(value, Tensor):
         # NumPy has no bfloat16; the wider float holds it exactly.
         value = (value.float() if value.dtype == torch.bfloat16 else value).detach().cpu().numpy()
     if isinstance(value, np.ndarray) and value.dtype != object:
-        digest.update(f"{value.dtype}{value.shape}".encode())
+        shape = tuple(size for size in value.shape if size != 1)
+        digest.update(f"{value.dtype}{shape}".encode())
         digest.update(np.ascontiguousarray(value).tobytes())
     elif isinstance(value, pd.DataFrame):
         # In one form for tables of any make: numbers as float64, all else as text.
