@@ -123,9 +123,9 @@ def plain(folder: Path) -> None:
 
 
 def ours(folder: Path) -> None:
-    from samnb.data.readers import list_scans
+    from samnb.data.layouts import list_scans
     from samnb.data.slices import prepare
-    from samnb.profiles import SliceSettings
+    from samnb.studies import SliceSettings
 
     settings = SliceSettings(SIDE, WIDTH, LOW + WIDTH / 2, KEPT)
     with tempfile.TemporaryDirectory() as place:

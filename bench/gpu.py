@@ -36,25 +36,25 @@ from segment_anything.modeling import Sam
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from samnb import paths
-from samnb.checkout import commit
-from samnb.costs import device_in_words, forget_peak_memory, peak_memory, versions
-from samnb.errors import SamnbError
-from samnb.files import atomic_path, read_json, sha256, write_json
-from samnb.models import prompting
-from samnb.models.lora import add_lora
-from samnb.models.prompting import Masks, Prompts
-from samnb.models.sam import build_sam
-from samnb.models.weights import POCKET, load_sam
+from samnb.base import paths
+from samnb.base.checkout import commit
+from samnb.base.errors import SamnbError
+from samnb.base.files import atomic_path, read_json, sha256, write_json
+from samnb.base.workers import end_with_parent
+from samnb.evaluation.costs import device_in_words, forget_peak_memory, peak_memory, versions
+from samnb.networks.sam import prompting
+from samnb.networks.sam.lora import add_lora
+from samnb.networks.sam.model import build_sam
+from samnb.networks.sam.prompting import Masks, Prompts
+from samnb.networks.sam.weights import POCKET, load_sam
 from samnb.pretraining import evaluate as held_out
 from samnb.pretraining import recipe
 from samnb.pretraining.recipe import Pretraining, ShapeStream
 from samnb.pretraining.release import TARGETS
 from samnb.pretraining.shapes import draw_shapes
-from samnb.profiles import LoraSettings
-from samnb.schedules import TrainingSettings, build_optimiser
-from samnb.training import fit
-from samnb.workers import end_with_parent
+from samnb.studies import LoraSettings
+from samnb.training.loop import fit
+from samnb.training.schedules import TrainingSettings, build_optimiser
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 WAYS = ("plain", "compiled", "captured")  # a step of pretraining, each faster than the one before
@@ -495,7 +495,7 @@ def exposed(images: Tensor) -> Tensor:
 class OnDevice(Pretraining):
     """The recipe's forward without a look back at the processor: a graph of the GPU can hold it.
 
-    `samnb.models.prompting.decode` checks its prompts and counts their tokens, for which the
+    `samnb.networks.sam.prompting.decode` checks its prompts and counts their tokens, for which the
     processor has to wait. Here every row has equally many tokens by construction.
     """
 
@@ -565,7 +565,7 @@ class Step:
     def learn(self, corrections: int) -> None:
         """Forward, backward, and the optimiser's step; a gradient that is not finite is left out.
 
-        The gradient is cut to a norm of 1 as in `samnb.training`.
+        The gradient is cut to a norm of 1 as in `samnb.training.loop`.
         """
         images, masks = self.batch()
         with torch.autocast(DEVICE.type, torch.bfloat16):

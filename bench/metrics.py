@@ -18,7 +18,7 @@ import torch
 from monai.metrics import compute_dice, compute_hausdorff_distance, compute_surface_dice
 from threadpoolctl import threadpool_limits
 
-from samnb.metrics import dice, hausdorff, measure, surface_dice
+from samnb.evaluation.metrics import dice, hausdorff, measure, surface_dice
 
 Pair = tuple[np.ndarray, np.ndarray]
 Pairs = list[Pair]

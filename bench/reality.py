@@ -14,25 +14,25 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from samnb import paths
-from samnb.adaptation import teach_with_boxes
-from samnb.answers import segment
-from samnb.data import cohort
+from samnb.base import paths
+from samnb.base.errors import SamnbError
+from samnb.base.files import atomic_path
 from samnb.data.geometry import restore_mask
-from samnb.data.readers import open_scan
+from samnb.data.layouts import open_scan
 from samnb.data.slices import SliceSet
-from samnb.derived import CEILINGS, ORGANS, note
-from samnb.errors import SamnbError
-from samnb.experiments import load_method, plan
-from samnb.files import atomic_path
-from samnb.metrics import dice, measure
-from samnb.models.box_prompted import segment_in_boxes
-from samnb.models.lora import add_lora
-from samnb.models.registry import find_system
-from samnb.models.weights import load_sam
-from samnb.profiles import Profile, load_profile
-from samnb.prompts import box_of, boxes_with_iou
-from samnb.records import Run
+from samnb.evaluation.answers import segment
+from samnb.evaluation.metrics import dice, measure
+from samnb.networks.sam.lora import add_lora
+from samnb.networks.sam.weights import load_sam
+from samnb.prompts.box_prompted import segment_in_boxes
+from samnb.prompts.boxes import box_of, boxes_with_iou
+from samnb.runs.derived import CEILINGS, ORGANS, note
+from samnb.runs.experiments import load_method, plan
+from samnb.runs.records import Run
+from samnb.studies import Profile, load_profile
+from samnb.studies import cohorts as cohort
+from samnb.systems.registry import find_system
+from samnb.training.adaptation import teach_with_boxes
 
 QUALITIES = (1.0, 0.75, 0.5)  # IoU of the box with the tight one
 SMALLEST = 20  # pixels of a mask, for a box to mean anything

@@ -11,18 +11,18 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from samnb import paths
-from samnb.data import cohort
-from samnb.data.plain_folder import FolderRules
-from samnb.data.readers import list_scans
+from samnb.base import paths
+from samnb.base.files import atomic_path
+from samnb.data.layouts import list_scans
+from samnb.data.layouts.plain_folder import FolderRules
 from samnb.data.slices import SliceSet, prepare
-from samnb.derived import note
-from samnb.files import atomic_path
-from samnb.metrics import dice
-from samnb.models.box_prompted import segment_in_boxes
-from samnb.models.weights import load_sam
-from samnb.profiles import SliceSettings, load_profile
-from samnb.prompts import box_of, boxes_with_iou
+from samnb.evaluation.metrics import dice
+from samnb.networks.sam.weights import load_sam
+from samnb.prompts.box_prompted import segment_in_boxes
+from samnb.prompts.boxes import box_of, boxes_with_iou
+from samnb.runs.derived import note
+from samnb.studies import SliceSettings, load_profile
+from samnb.studies import cohorts as cohort
 
 WHOLE = SliceSettings(side=128, window_width=None, window_center=None, middle=1.0)
 BY_VOLUME = FolderRules(patient=r"i(\d+)_")

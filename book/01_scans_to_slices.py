@@ -41,12 +41,13 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from samnb.data import cohort, survey
-from samnb.data.readers import list_scans, open_scan
-from samnb.metrics import dice
-from samnb.models import simple
-from samnb.profiles import load_profile
+from samnb.data import survey
+from samnb.data.layouts import list_scans, open_scan
+from samnb.evaluation import simple
+from samnb.evaluation.metrics import dice
 from samnb.reports import pictures, style
+from samnb.studies import cohorts as cohort
+from samnb.studies import load_profile
 
 style.use()
 profile = load_profile(PROFILE)
@@ -291,8 +292,8 @@ people.rename_axis(index="labelled slices").to_frame()
 # package but an error:
 
 # %%
+from samnb.base.errors import LeakError
 from samnb.data.splits import assert_disjoint
-from samnb.errors import LeakError
 
 train, test = splits["lits"].train, splits["lits"].test
 try:

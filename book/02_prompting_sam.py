@@ -42,16 +42,16 @@ import pandas as pd
 import torch
 from myst_nb import glue
 
-from samnb.data import cohort
-from samnb.metrics import dice
-from samnb.models.box_prompted import segment_in_boxes
-from samnb.models.interactive import segment_by_clicks
-from samnb.models.prompting import Prompts, decode
-from samnb.models.sam import encode
-from samnb.models.weights import load_sam
-from samnb.profiles import load_profile
-from samnb.prompts import box_of, boxes_with_iou, middle_click
+from samnb.evaluation.metrics import dice
+from samnb.networks.sam.model import encode
+from samnb.networks.sam.prompting import Prompts, decode
+from samnb.networks.sam.weights import load_sam
+from samnb.prompts.box_prompted import segment_in_boxes
+from samnb.prompts.boxes import box_of, boxes_with_iou, middle_click
+from samnb.prompts.clicks import segment_by_clicks
 from samnb.reports import charts, pictures, prompted, style
+from samnb.studies import cohorts as cohort
+from samnb.studies import load_profile
 
 style.use()
 profile = load_profile(PROFILE)

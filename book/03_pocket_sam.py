@@ -42,13 +42,13 @@ import pandas as pd
 import torch
 from myst_nb import glue
 
-from samnb import paths
-from samnb.files import read_json
-from samnb.models.prompting import decode
+from samnb.base import paths
+from samnb.base.files import read_json
 
 # %%
-from samnb.models.sam import build_sam, encode
-from samnb.models.weights import load_sam
+from samnb.networks.sam.model import build_sam, encode
+from samnb.networks.sam.prompting import decode
+from samnb.networks.sam.weights import load_sam
 from samnb.pretraining.pretrain import Phase, run_phase
 
 # %%
@@ -63,8 +63,8 @@ from samnb.pretraining.recipe import (
 # %%
 from samnb.pretraining.release import record_path
 from samnb.pretraining.shapes import draw_shapes
-from samnb.profiles import load_profile
 from samnb.reports import pictures, prompted, style
+from samnb.studies import load_profile
 
 style.use()
 profile = load_profile(PROFILE)
@@ -342,8 +342,8 @@ zero_shot.set_index("images").round(2)
 # makes it hard?
 
 # %% tags=["hide-cell"]
-from samnb.models.box_prompted import segment_in_boxes
-from samnb.prompts import box_of
+from samnb.prompts.box_prompted import segment_in_boxes
+from samnb.prompts.boxes import box_of
 
 worst = []
 

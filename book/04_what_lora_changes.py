@@ -44,21 +44,20 @@ import pandas as pd
 import torch
 from myst_nb import glue
 
-from samnb.adaptation import teach_with_boxes
-from samnb.data import cohort
+# %%
+from samnb.evaluation.metrics import dice
+from samnb.networks.sam.adapters import load_adapter, save_adapter
+from samnb.networks.sam.lora import add_lora, count_parameters, merge
+from samnb.networks.sam.weights import load_sam
+from samnb.prompts.box_prompted import segment_in_boxes
 
 # %%
-from samnb.metrics import dice
-from samnb.models.adapters import load_adapter, save_adapter
-from samnb.models.box_prompted import segment_in_boxes
-from samnb.models.lora import add_lora, count_parameters, merge
-from samnb.models.parameters import parameter_table
-from samnb.models.weights import load_sam
-from samnb.profiles import LoraSettings, load_profile
-
-# %%
-from samnb.prompts import box_of
+from samnb.prompts.boxes import box_of
 from samnb.reports import charts, pictures, style
+from samnb.reports.parameters import parameter_table
+from samnb.studies import LoraSettings, load_profile
+from samnb.studies import cohorts as cohort
+from samnb.training.adaptation import teach_with_boxes
 
 style.use()
 profile = load_profile(PROFILE)

@@ -41,10 +41,7 @@ import pandas as pd
 import torch
 from scipy.stats import spearmanr
 
-from samnb import records
-from samnb.data import cohort
-from samnb.experiments import load_method, run
-from samnb.models.classifier import (
+from samnb.networks.classifier import (
     PRESENT,
     class_activation,
     evidence,
@@ -52,13 +49,21 @@ from samnb.models.classifier import (
 )
 
 # %%
-from samnb.models.gradient_maps import MAPS, as_printed, gradient_map
-from samnb.profiles import load_profile
-from samnb.prompts import active_pixels, box_iou, box_of, boxes_of_maps
-from samnb.records import Run
+from samnb.networks.gradient_maps import MAPS, as_printed, gradient_map
+from samnb.prompts.boxes import (
+    active_pixels,
+    box_iou,
+    box_of,
+    boxes_of_maps,
+)
 from samnb.reports import cams, pictures, style
 from samnb.reports.localisation import localisation_table
 from samnb.reports.style import TRUTH
+from samnb.runs import records
+from samnb.runs.experiments import load_method, run
+from samnb.runs.records import Run
+from samnb.studies import cohorts as cohort
+from samnb.studies import load_profile
 
 style.use()
 profile = load_profile(PROFILE)
@@ -136,7 +141,7 @@ print("features", tuple(features.shape), "maps", tuple(maps.shape))
 # The map $g$ is Eq. 4. Its average *is* the logit, so $g$ says how much each place adds to the
 # decision. No backward pass is needed: it is one sum.
 #
-# ```{literalinclude} ../samnb/models/classifier.py
+# ```{literalinclude} ../samnb/networks/classifier.py
 # :pyobject: class_activation
 # ```
 #
@@ -206,7 +211,7 @@ for place, (name, value) in zip(axes, library.items(), strict=True):
 # A pixel is *active* if its value is at least a share $\omega$ of the map's maximum (Eq. 5 and 6). The
 # box is the smallest that holds all active pixels (Eq. 7 and 8).
 #
-# ```{literalinclude} ../samnb/prompts.py
+# ```{literalinclude} ../samnb/prompts/boxes.py
 # :pyobject: active_pixels
 # ```
 #

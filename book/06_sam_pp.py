@@ -39,20 +39,20 @@ import pandas as pd
 import torch
 from myst_nb import glue
 
-from samnb import records
-from samnb.data import cohort
-from samnb.experiments import load_method, run
-from samnb.metrics import dice
-from samnb.models.box_prompted import segment_in_boxes
-
-# %%
-from samnb.profiles import load_profile
-from samnb.prompts import active_pixels, box_of
-from samnb.records import Run
+from samnb.evaluation.metrics import dice
+from samnb.prompts.box_prompted import segment_in_boxes
+from samnb.prompts.boxes import active_pixels, box_of
 from samnb.reports import cams, style
 from samnb.reports.paper import published
 from samnb.reports.printing import styled
 from samnb.reports.tables import segmentation_table
+from samnb.runs import records
+from samnb.runs.experiments import load_method, run
+from samnb.runs.records import Run
+from samnb.studies import cohorts as cohort
+
+# %%
+from samnb.studies import load_profile
 
 style.use()
 profile = load_profile(PROFILE)
@@ -70,7 +70,7 @@ most = max(profile.data.labelled)
 #
 # The second stage is short enough to be read whole:
 #
-# ```{literalinclude} ../samnb/models/sam_pp.py
+# ```{literalinclude} ../samnb/systems/sam_pp.py
 # :pyobject: SamPP
 # ```
 #

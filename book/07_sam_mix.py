@@ -40,18 +40,9 @@ PROFILE = "pocket"
 import pandas as pd
 import torch
 
-from samnb import records
-from samnb.data import cohort
-from samnb.experiments import load_method
-from samnb.metrics import dice
-from samnb.models import sam_mix
-from samnb.models.box_prompted import segment_in_boxes
-
-# %%
-from samnb.models.method import Batch
-from samnb.profiles import load_profile
-from samnb.prompts import active_pixels, box_of
-from samnb.records import Run
+from samnb.evaluation.metrics import dice
+from samnb.prompts.box_prompted import segment_in_boxes
+from samnb.prompts.boxes import active_pixels, box_of
 from samnb.reports import boxes, cams, curves, style
 from samnb.reports.localisation import localisation_table
 from samnb.reports.paper import published
@@ -60,6 +51,15 @@ from samnb.reports.paper import published
 from samnb.reports.printing import styled
 from samnb.reports.systems import with_variants
 from samnb.reports.tables import segmentation_table, significance_matrix
+from samnb.runs import records
+from samnb.runs.experiments import load_method
+from samnb.runs.records import Run
+from samnb.studies import cohorts as cohort
+from samnb.studies import load_profile
+from samnb.systems import sam_mix
+
+# %%
+from samnb.systems.method import Batch
 
 style.use()
 profile = load_profile(PROFILE)
@@ -69,7 +69,7 @@ FORMS = ("sam_mix", "sam_mix_guided", "sam_mix_soft")
 # %% [markdown]
 # ## One step
 #
-# ```{literalinclude} ../samnb/models/sam_mix.py
+# ```{literalinclude} ../samnb/systems/sam_mix.py
 # :pyobject: SamMix.forward
 # ```
 #
@@ -122,7 +122,7 @@ pd.DataFrame(pull).T.replace({True: "reached", False: "not reached"})
 # - **soft**: the same soft map enters SAM as its mask prompt, beside the box. It is made of numbers
 #   that may change a little, so the segmentation loss reaches the classifier: end to end.
 #
-# ```{literalinclude} ../samnb/losses.py
+# ```{literalinclude} ../samnb/training/losses.py
 # :pyobject: relative_logits
 # ```
 #

@@ -44,17 +44,15 @@ import numpy as np
 import pandas as pd
 import torch
 
-from samnb import records
-from samnb.data import cohort
-from samnb.experiments import run
-from samnb.models.layout import build_without_memory, count, layout
-
 # %%
-from samnb.models.nnunet_plan import Limits, fingerprint_of, plan, plan_text
-from samnb.models.nnunet_shown import one_by_one
-from samnb.profiles import load_profile
-from samnb.records import Run
+from samnb.networks.nnunet_plan import (
+    Limits,
+    fingerprint_of,
+    plan,
+    plan_text,
+)
 from samnb.reports import curves, grids, pictures, plans, style
+from samnb.reports.layout import build_without_memory, count, layout
 from samnb.reports.paper import published
 
 # %%
@@ -62,6 +60,12 @@ from samnb.reports.printing import styled
 from samnb.reports.sizes import beside_published
 from samnb.reports.systems import with_variants
 from samnb.reports.tables import cost_table, segmentation_table
+from samnb.runs import records
+from samnb.runs.experiments import run
+from samnb.runs.records import Run
+from samnb.studies import cohorts as cohort
+from samnb.studies import load_profile
+from samnb.systems.nnunet_shown import one_by_one
 
 style.use()
 profile, paper = load_profile(PROFILE), load_profile("paper")
@@ -107,7 +111,7 @@ for name, value in asdict(seen).items():
 # halved as long as enough is left of it, and as long as its pixels are not much coarser than the
 # other's:
 #
-# ```{literalinclude} ../samnb/models/nnunet_plan.py
+# ```{literalinclude} ../samnb/networks/nnunet_plan.py
 # :pyobject: _stages
 # ```
 #

@@ -41,25 +41,25 @@ import pandas as pd
 import torch
 from torch.nn import functional as F
 
-from samnb import records
-from samnb.data import cohort
-from samnb.experiments import load_method, run
-from samnb.models.layout import build_without_memory, count, layout
-
-# %%
-from samnb.models.multimix import divergence
-from samnb.profiles import load_profile
-from samnb.records import Run
+from samnb.evaluation.statistics import compare_systems
 from samnb.reports import cams, curves, pictures, style
+from samnb.reports.layout import build_without_memory, count, layout
 from samnb.reports.localisation import localisation_table
 from samnb.reports.paper import published
 
 # %%
 from samnb.reports.printing import styled
 from samnb.reports.sizes import beside_published
-from samnb.reports.statistics import compare_systems
 from samnb.reports.systems import with_variants
 from samnb.reports.tables import segmentation_table
+from samnb.runs import records
+from samnb.runs.experiments import load_method, run
+from samnb.runs.records import Run
+from samnb.studies import cohorts as cohort
+from samnb.studies import load_profile
+
+# %%
+from samnb.systems.multimix import divergence
 
 style.use()
 profile, paper = load_profile(PROFILE), load_profile("paper")
@@ -90,7 +90,7 @@ beside_published(counted).round(2)
 #
 # $$ s = \left| \frac{\partial \max(\hat c_0, \hat c_1)}{\partial x} \right|. $$
 #
-# ```{literalinclude} ../samnb/models/multimix.py
+# ```{literalinclude} ../samnb/systems/multimix.py
 # :pyobject: MultiMix.saliency
 # ```
 #
@@ -190,7 +190,7 @@ print("largest gradient:", unmarked.grad.abs().max().item())
 # The same idea with a sigmoid compares something. At each pixel, the average probability of liver over
 # the marked slices of a step, held fixed, with that over the others:
 #
-# ```{literalinclude} ../samnb/models/multimix.py
+# ```{literalinclude} ../samnb/systems/multimix.py
 # :pyobject: divergence
 # ```
 
@@ -204,7 +204,7 @@ print(f"largest gradient: {unmarked.grad.abs().max().item():.4f}")
 # %% [markdown]
 # The whole step, with the proxy labels left out as SAM-Mix says:
 #
-# ```{literalinclude} ../samnb/models/multimix.py
+# ```{literalinclude} ../samnb/systems/multimix.py
 # :pyobject: MultiMix.forward
 # ```
 

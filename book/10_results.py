@@ -41,10 +41,7 @@ PROFILE = "pocket"
 # %%
 import pandas as pd
 
-from samnb import records
-from samnb.data import cohort
-from samnb.paths import results_root
-from samnb.profiles import load_profile
+from samnb.base.paths import results_root
 from samnb.reports import boxes, curves, failures, gallery, grids, style
 from samnb.reports.files import write_figure
 from samnb.reports.paper import published, table_of
@@ -62,6 +59,9 @@ from samnb.reports.tables import (
     smallest_p,
     write_table,
 )
+from samnb.runs import records
+from samnb.studies import cohorts as cohort
+from samnb.studies import load_profile
 
 # %%
 style.use()

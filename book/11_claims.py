@@ -36,10 +36,7 @@ PROFILE = "pocket"
 # %%
 import pandas as pd
 
-from samnb import records
-from samnb.data import cohort
-from samnb.paths import results_root
-from samnb.profiles import load_profile
+from samnb.base.paths import results_root
 from samnb.reports import claims, style
 from samnb.reports.claim_numbers import READINGS
 from samnb.reports.claim_rules import FAILS, OTHERWISE
@@ -48,6 +45,9 @@ from samnb.reports.claim_rules import FAILS, OTHERWISE
 from samnb.reports.files import write_figure
 from samnb.reports.paper import published
 from samnb.reports.tables import write_table
+from samnb.runs import records
+from samnb.studies import cohorts as cohort
+from samnb.studies import load_profile
 
 style.use()
 profile = load_profile(PROFILE)

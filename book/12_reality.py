@@ -38,17 +38,17 @@ PROFILE = "pocket"
 # %%
 import pandas as pd
 
-from samnb import records
-from samnb.paths import real_root, results_root
-from samnb.profiles import load_profile
+from samnb.base.paths import real_root, results_root
+from samnb.evaluation.statistics import plus_minus
 from samnb.reports import boxes, curves, style
 from samnb.reports.localisation import localisation_table
 
 # %%
 from samnb.reports.printing import styled
-from samnb.reports.statistics import plus_minus
 from samnb.reports.systems import in_order, with_variants
 from samnb.reports.tables import segmentation_table, significance_matrix
+from samnb.runs import records
+from samnb.studies import load_profile
 
 # %%
 style.use()
@@ -188,7 +188,7 @@ means.loc[[(name, system) for name in cohorts for system in ranked]].round(
 #   of the guided form above. Here it leaves the map of most seeds hardly better than none: the guidance
 #   loss stands still, while SAM learns to do without a useful box. So it gets its full weight back.
 #
-# ```{literalinclude} ../samnb/models/sam_mix_improved.py
+# ```{literalinclude} ../samnb/systems/sam_mix_improved.py
 # :pyobject: SamMixImproved.forward
 # ```
 #
@@ -537,8 +537,8 @@ style.label(axes, "labelled slices", "Dice", legend=True)
 # %%
 OVERLAYS = False
 if OVERLAYS and present:
-    from samnb.data.cohort import cohort_slices
     from samnb.reports import gallery, grids
+    from samnb.studies.cohorts import cohort_slices
 
     made = records.all_records(brain)
     names = ["U-Net", *(f"{form}-{middle}" for form in FORMS)]
@@ -566,7 +566,7 @@ if OVERLAYS and present:
 #
 # ### Exercise 2: your own folder
 #
-# Copy `samnb/profiles/real_brain.yaml`, point it at a folder of yours, and run
+# Copy `samnb/studies/real_brain.yaml`, point it at a folder of yours, and run
 # `samnb run sam-mix-guided --labels 50 --profile my.yaml`. What did you have to decide?
 #
 # ```{admonition} Solution

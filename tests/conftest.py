@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from samnb import fetch
+from samnb.base import fetch
 
 
 class Server(ThreadingHTTPServer):

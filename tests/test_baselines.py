@@ -8,10 +8,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from samnb.errors import SamnbError
-from samnb.models import multimix, nnunet, transunet, unet
-from samnb.models.method import Batch
-from samnb.profiles import BaselineSettings, TransUNetSettings, load_profile
+from samnb.base.errors import SamnbError
+from samnb.studies import BaselineSettings, TransUNetSettings, load_profile
+from samnb.systems import multimix, nnunet, transunet, unet
+from samnb.systems.method import Batch
 
 SYSTEMS = {"unet": unet, "nnunet": nnunet, "transunet": transunet, "multimix": multimix}
 # Learning rate and steps that four slices take. MultiMix drops a quarter of everything: it is slow.

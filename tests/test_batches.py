@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 import torch
 
-from samnb.batches import steps_per_epoch, training_batches
 from samnb.data.slices import SliceSet
-from samnb.profiles import LearningSettings
+from samnb.studies import LearningSettings
+from samnb.training.batches import steps_per_epoch, training_batches
 
 COUNT, SIDE = 13, 8
 SETTINGS = LearningSettings(batch=5, marked=3)

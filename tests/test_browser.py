@@ -11,11 +11,11 @@ from PIL import Image
 
 from samnb.browser.assets import runs, shown_profile, write_assets
 from samnb.browser.decoder import OUTPUTS
-from samnb.models.lora import add_lora, merge
-from samnb.models.prompting import Prompts, decode
-from samnb.models.sam import encode
-from samnb.models.weights import load_sam
-from samnb.profiles import load_profile
+from samnb.networks.sam.lora import add_lora, merge
+from samnb.networks.sam.model import encode
+from samnb.networks.sam.prompting import Prompts, decode
+from samnb.networks.sam.weights import load_sam
+from samnb.studies import load_profile
 
 FIRST = torch.zeros(1, dtype=torch.long)
 BOX = [10.0, 15.5, 45.0, 41.0]

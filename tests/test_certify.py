@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from samnb import paths
-from samnb.certification.certify import Trees, _environment
+from samnb.base import paths
+from samnb.runs.certification.certify import Trees, _environment
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -100,7 +100,7 @@ def test_what_computes_the_same_is_certified(checkout):
     # ... and a file that is moved.
     models = checkout.folder / "samnb" / "models"
     (models / "simple.py").rename(models / "pieces.py")
-    checkout.edit("models/nnunet.py", ("samnb.models.simple", "samnb.models.pieces"))
+    checkout.edit("models/nnunet.py", ("samnb.evaluation.simple", "samnb.models.pieces"))
     said = checkout.samnb("certify", "HEAD", "--profile", "smoke")
     assert "not as committed" in said  # a dirty tree certifies nothing
     checkout.commit()
@@ -150,4 +150,4 @@ def test_a_change_that_no_rehearsal_passes_is_not_certifiable(checkout):
     )  # fmt: skip
     checkout.commit()
     reason = checkout.certify()["refused"]["smoke_unet_few"]
-    assert reason.startswith("not certifiable: changed and not rehearsed: samnb/training.py:")
+    assert reason.startswith("not certifiable: changed and not rehearsed: samnb/training/loop.py:")

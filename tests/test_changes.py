@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from samnb.certification.changes import changed
-from samnb.certification.tracer import LineTracer
-from samnb.definitions import reached
+from samnb.base.definitions import reached
+from samnb.runs.certification.changes import changed
+from samnb.runs.certification.tracer import LineTracer
 
 CODE = '''import math
 

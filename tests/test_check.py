@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from samnb.base.errors import DataError
+from samnb.base.files import write_json
 from samnb.data.check import check_folder, detect_layout
-from samnb.data.readers import FolderRules
-from samnb.errors import DataError
-from samnb.files import write_json
+from samnb.data.layouts import FolderRules
 
 SHAPE = (8, 8, 12)
 

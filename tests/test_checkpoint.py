@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from samnb.checkpoint import changeable, restore
-from samnb.errors import SamnbError
-from samnb.models.sam import build_sam
+from samnb.base.errors import SamnbError
+from samnb.networks.sam.model import build_sam
 from samnb.pretraining.recipe import Pretraining
-from samnb.training import TrainingSettings, fit
+from samnb.training.checkpoint import changeable, restore
+from samnb.training.loop import TrainingSettings, fit
 
 
 class HalfFrozen(nn.Module):

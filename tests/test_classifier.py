@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from samnb.errors import SamnbError
-from samnb.models.classifier import (
+from samnb.base.errors import SamnbError
+from samnb.networks.classifier import (
     ABSENT,
     PRESENT,
     BasicUnit,
@@ -16,7 +16,7 @@ from samnb.models.classifier import (
     evidence,
     resnet38,
 )
-from samnb.models.gradient_maps import MAPS, as_printed, gradient_map
+from samnb.networks.gradient_maps import MAPS, as_printed, gradient_map
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from samnb.code import code_hash, imported_files
+from samnb.base.code import code_hash, imported_files
 
 CODE = '''"""A module."""
 
@@ -47,7 +47,7 @@ def test_a_file_that_was_changed_is_read_again(file):
 
 
 def test_imports_can_be_followed_up_to_a_border():
-    reached = {path.name for path in imported_files("samnb/batches.py")}
+    reached = {path.name for path in imported_files("samnb/training/batches.py")}
     assert {"batches.py", "slices.py", "build.py", "errors.py"} <= reached
-    ended = imported_files("samnb/batches.py", lambda path: "data" in Path(path).parts)
+    ended = imported_files("samnb/training/batches.py", lambda path: "data" in Path(path).parts)
     assert {path.name for path in ended} & {"slices.py", "build.py"} == set()

@@ -7,10 +7,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from samnb import paths
-from samnb.data import cohort, splits
-from samnb.errors import DataError, LeakError, SamnbError
-from samnb.profiles import (
+from samnb.base import paths
+from samnb.base.errors import DataError, LeakError, SamnbError
+from samnb.data import splits
+from samnb.studies import (
     CohortSettings,
     DataSettings,
     FolderSettings,
@@ -20,6 +20,7 @@ from samnb.profiles import (
     SplitSettings,
     load_profile,
 )
+from samnb.studies import cohorts as cohort
 
 PROFILE = Profile(
     "tiny",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from samnb.definitions import by_file, digest, reached
+from samnb.base.definitions import by_file, digest, reached
 
 FILES = {
     "first": '''"""A module."""

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from samnb import derived, paths
-from samnb.derived import DERIVED, note, standing
-from samnb.errors import SamnbError
+from samnb.base import paths
+from samnb.base.errors import SamnbError
+from samnb.runs import derived
+from samnb.runs.derived import DERIVED, note, standing
 
 FILE = "pocket_sam/record.json"
 

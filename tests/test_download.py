@@ -9,13 +9,13 @@ import zipfile
 import numpy as np
 import pytest
 
-from samnb import files
-from samnb.data import archive as archive_module
+from samnb.base import archive as archive_module
+from samnb.base import files
+from samnb.base.archive import unpack
+from samnb.base.errors import DataError, SamnbError
+from samnb.base.fetch import CHUNK
 from samnb.data import download as download_module
-from samnb.data.archive import unpack
 from samnb.data.download import get, sources
-from samnb.errors import DataError, SamnbError
-from samnb.fetch import CHUNK
 
 CONTENT = {
     "set/a/one.bin": np.random.default_rng(0).bytes(300_000),

@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from samnb import answers, evaluation
 from samnb.data.slices import SliceSet
-from samnb.metrics import measure
-from samnb.models.method import Answer
+from samnb.evaluation import answers
+from samnb.evaluation import examine as evaluation
+from samnb.evaluation.metrics import measure
+from samnb.systems.method import Answer
 
 SIDE = 16
 COUNT = 80  # more than a chunk in the first scan

@@ -13,13 +13,15 @@ import tiny
 import torch
 from typer.main import get_command
 
-from samnb import checkout, cli, evaluation, experiments, keys
-from samnb.certification.certificates import add_certificate
+from samnb import cli
+from samnb.base import checkout
+from samnb.base.definitions import reached
+from samnb.base.errors import SamnbError
 from samnb.data import slices, slicing
-from samnb.data.cohort import cohort_slices
-from samnb.definitions import reached
-from samnb.errors import SamnbError
-from samnb.experiments import (
+from samnb.evaluation import examine as evaluation
+from samnb.runs import experiments, keys
+from samnb.runs.certification.certificates import add_certificate
+from samnb.runs.experiments import (
     label_counts,
     load_method,
     plan,
@@ -29,11 +31,12 @@ from samnb.experiments import (
     state,
     weights_at_hand,
 )
-from samnb.keys import first_run, identify, key, standing
-from samnb.models import registry
-from samnb.profiles import load_profile
-from samnb.records import Contents, Run, read_record, write_record
-from samnb.remeasure import keep_answers
+from samnb.runs.keys import first_run, identify, key, standing
+from samnb.runs.records import Contents, Run, read_record, write_record
+from samnb.runs.remeasure import keep_answers
+from samnb.studies import load_profile
+from samnb.studies.cohorts import cohort_slices
+from samnb.systems import registry
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +100,7 @@ def test_a_killed_run_ends_bit_for_bit_as_one_that_was_not(profile, tmp_path):
     code = (
         "import os, sys, signal; import tiny; from pathlib import Path\n"
         "from samnb import batches, teaching; from samnb.models import registry\n"
-        "from samnb.experiments import run; from samnb.records import Run\n"
+        "from samnb.runs.experiments import run; from samnb.runs.records import Run\n"
         "from dataclasses import replace\n"
         "registry.SYSTEMS.update(tiny.SYSTEMS)\n"
         "stream, settings = teaching.training_batches, teaching.training_settings\n"
@@ -160,8 +163,8 @@ def _code_changes(monkeypatch, stage):
 
     def code_of(run, root=keys.CHECKOUT):
         found = real(run, root)
-        files = {"weights": "samnb/training.py", "answers": "samnb/outcome.py"}
-        file = files.get(stage, "samnb/metrics.py")
+        files = {"weights": "samnb/training/loop.py", "answers": "samnb/runs/outcome.py"}
+        file = files.get(stage, "samnb/evaluation/metrics.py")
         found[stage] = [replace(each, uses=("another",)) if each.file == file else each
                         for each in found[stage]]  # fmt: skip
         return found
@@ -175,7 +178,7 @@ def test_a_stale_run_says_why_and_is_made_anew(profile, monkeypatch, capsys):
     assert state(wanted) == "fresh"
     _code_changes(monkeypatch, "weights")
     assert state(wanted) == "stale"
-    reason = "changed: code (samnb/training.py)"
+    reason = "changed: code (samnb/training/loop.py)"
     assert standing(read_record(wanted), identify(wanted)) == ("stale", reason)
     record = run(wanted, progress=False)
     assert f"made anew; {reason}" in capsys.readouterr().err
@@ -199,7 +202,7 @@ def test_stale_measures_are_taken_again_from_the_answers_that_were_kept(
     _no_training(monkeypatch)
     monkeypatch.setattr(experiments, "examine_run", lambda *_: pytest.fail("asked again"))
     again = run(wanted, progress=False)
-    assert "measured again; changed: code (samnb/metrics.py)" in capsys.readouterr().err
+    assert "measured again; changed: code (samnb/evaluation/metrics.py)" in capsys.readouterr().err
     assert (again.slices["hd"] == 7).all()
     assert again.facts["summary"]["home"]["hd"] == 7
     assert again.slices["dice"].equals(first.slices["dice"])
@@ -256,11 +259,13 @@ def test_a_certificate_keeps_a_record_of_older_code(profile, monkeypatch):
 
 def test_code_that_is_not_committed_writes_no_record_into_the_checkout(profile, monkeypatch):
     wanted = Run(profile, "tiny", 2, 1)
-    monkeypatch.setattr(checkout, "changed_code", lambda: ["samnb/losses.py", "samnb/new.py"])
+    monkeypatch.setattr(
+        checkout, "changed_code", lambda: ["samnb/training/losses.py", "samnb/new.py"]
+    )
     run(wanted, progress=False)  # into a folder of its own: nobody minds
     monkeypatch.setattr(checkout, "results_root", lambda: checkout.CHECKOUT / "results")
     run(wanted, progress=False)  # it is there
-    with pytest.raises(SamnbError, match=r"samnb/losses.py and 1 more.*not as committed"):
+    with pytest.raises(SamnbError, match=r"samnb/training/losses.py and 1 more.*not as committed"):
         run(Run(profile, "tiny", 2, 2), progress=False)
 
 
@@ -297,7 +302,11 @@ def test_another_way_to_cut_scans_makes_another_cache_and_another_key(profile, m
 
 def test_geometry_and_slicing_count_as_code_of_the_slices(profile):
     files = {each.file for each in keys.code_of(Run(profile, "tiny", 2, 1))["slices"]}
-    assert {"samnb/data/geometry.py", "samnb/data/slicing.py", "samnb/data/readers.py"} <= files
+    assert {
+        "samnb/data/geometry.py",
+        "samnb/data/slicing.py",
+        "samnb/data/layouts/__init__.py",
+    } <= files
 
 
 @pytest.mark.parametrize("library", keys.LIBRARIES)

@@ -12,9 +12,9 @@ import pooch
 import pytest
 import requests
 
-from samnb import fetch as fetching
-from samnb import files
-from samnb.errors import DataError, SamnbError
+from samnb.base import fetch as fetching
+from samnb.base import files
+from samnb.base.errors import DataError, SamnbError
 
 CONTENT = np.random.default_rng(0).bytes(800_000)
 HASH = "sha256:" + hashlib.sha256(CONTENT).hexdigest()

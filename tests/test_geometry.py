@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from nibabel.orientations import apply_orientation, inv_ornt_aff
 
+from samnb.base.errors import SamnbError
 from samnb.data import geometry as geo
-from samnb.errors import SamnbError
 
 ORIENTATIONS = [
     [(axis, direction) for axis, direction in zip(axes, directions, strict=True)]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from samnb.models.sam import build_sam
+from samnb.networks.sam.model import build_sam
 from samnb.pretraining.recipe import Pretraining, ShapeStream
 from samnb.pretraining.shapes import draw_shapes
 

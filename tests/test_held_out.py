@@ -2,7 +2,7 @@
 
 import torch
 
-from samnb.models.sam import build_sam
+from samnb.networks.sam.model import build_sam
 from samnb.pretraining.evaluate import CLICKS, _on_grid, evaluate
 
 

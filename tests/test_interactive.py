@@ -5,14 +5,22 @@ from itertools import islice
 import pytest
 import torch
 
-from samnb.models import box_prompted, interactive
-from samnb.models.box_prompted import BoxPrompted, segment_in_boxes, shuffled_batches
-from samnb.models.interactive import click_and_correct, segment_by_clicks
-from samnb.models.lora import add_lora
-from samnb.models.prompting import Masks, decode
-from samnb.models.sam import build_sam, encode
-from samnb.profiles import LoraSettings
-from samnb.prompts import box_iou, box_of, boxes_with_iou, jitter_boxes, middle_click, random_click
+from samnb.networks.sam.lora import add_lora
+from samnb.networks.sam.model import build_sam, encode
+from samnb.networks.sam.prompting import Masks, decode
+from samnb.prompts import box_prompted
+from samnb.prompts import clicks as interactive
+from samnb.prompts.box_prompted import BoxPrompted, segment_in_boxes, shuffled_batches
+from samnb.prompts.boxes import (
+    box_iou,
+    box_of,
+    boxes_with_iou,
+    jitter_boxes,
+    middle_click,
+    random_click,
+)
+from samnb.prompts.clicks import click_and_correct, segment_by_clicks
+from samnb.studies import LoraSettings
 
 SIDE = 64
 
@@ -89,7 +97,7 @@ def test_random_clicks_reach_every_pixel_of_a_region():
 
 def test_each_correction_goes_where_the_last_answer_was_wrong(sam, monkeypatch):
     asked = []
-    from samnb.models import interactive
+    from samnb.prompts import clicks as interactive
 
     def spy(model, embeddings, prompts):
         asked.append(prompts)

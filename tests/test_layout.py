@@ -4,12 +4,12 @@ import matplotlib.pyplot as plt
 import pytest
 import torch
 
-from samnb.models.layout import build_without_memory, count, layout
-from samnb.models.nnunet_plan import plan, unseen_fingerprint
-from samnb.models.nnunet_shown import one_by_one
-from samnb.profiles import load_profile
+from samnb.networks.nnunet_plan import plan, unseen_fingerprint
+from samnb.reports.layout import build_without_memory, count, layout
 from samnb.reports.plans import show_plan
 from samnb.reports.sizes import beside_published
+from samnb.studies import load_profile
+from samnb.systems.nnunet_shown import one_by_one
 
 SYSTEMS = {"unet": "U-Net", "nnunet": "nnU-Net", "transunet": "TransUNet", "multimix": "MultiMix"}
 

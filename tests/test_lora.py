@@ -12,14 +12,14 @@ from segment_anything.modeling import Sam
 from torch import nn
 from torch.nn import functional as F
 
-from samnb.errors import SamnbError
-from samnb.models.adapters import load_adapter, save_adapter
-from samnb.models.lora import add_lora, count_parameters, expose_query_value, merge
-from samnb.models.parameters import parameter_table
-from samnb.models.prompting import Prompts, decode
-from samnb.models.sam import SAM_SIZES, SamSize, build_sam, encode
-from samnb.models.weights import base_hash
-from samnb.profiles import LoraSettings
+from samnb.base.errors import SamnbError
+from samnb.networks.sam.adapters import load_adapter, save_adapter
+from samnb.networks.sam.lora import add_lora, count_parameters, expose_query_value, merge
+from samnb.networks.sam.model import SAM_SIZES, SamSize, build_sam, encode
+from samnb.networks.sam.prompting import Prompts, decode
+from samnb.networks.sam.weights import base_hash
+from samnb.reports.parameters import parameter_table
+from samnb.studies import LoraSettings
 
 CARD = {"data": "noise", "labels": 3, "metrics": {"dice": 0.5}}
 BOTH = ("mask_decoder", "prompt_encoder")

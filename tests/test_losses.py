@@ -6,7 +6,7 @@ import pytest
 import torch
 from torchvision.ops import sigmoid_focal_loss
 
-from samnb.losses import focal_loss, map_loss, relative_logits, segmentation_loss
+from samnb.training.losses import focal_loss, map_loss, relative_logits, segmentation_loss
 
 
 def test_focal_loss_is_equation_3():

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from samnb.errors import SamnbError
-from samnb.profiles import PromptingSettings
-from samnb.prompts import active_pixels, boxes_of_maps, widen
+from samnb.base.errors import SamnbError
+from samnb.prompts.boxes import active_pixels, boxes_of_maps, widen
+from samnb.studies import PromptingSettings
 
 ONE = PromptingSettings(threshold=0.5)
 EACH = PromptingSettings(threshold=0.5, regions="each")

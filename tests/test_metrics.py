@@ -13,8 +13,8 @@ from monai.metrics import (
     compute_surface_dice,
 )
 
-from samnb import metrics
-from samnb.metrics import (
+from samnb.evaluation import metrics
+from samnb.evaluation.metrics import (
     METRICS,
     dice,
     hausdorff,

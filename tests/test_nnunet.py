@@ -11,11 +11,8 @@ import torch
 import yaml
 from torch import nn
 
-from samnb.errors import SamnbError
-from samnb.models import nnunet
-from samnb.models.method import Batch
-from samnb.models.nnunet_augment import augment, augmentations
-from samnb.models.nnunet_plan import (
+from samnb.base.errors import SamnbError
+from samnb.networks.nnunet_plan import (
     LEAST_STD,
     Fingerprint,
     Limits,
@@ -24,7 +21,10 @@ from samnb.models.nnunet_plan import (
     plan_text,
     unseen_fingerprint,
 )
-from samnb.profiles import BaselineSettings, load_profile
+from samnb.studies import BaselineSettings, load_profile
+from samnb.systems import nnunet
+from samnb.systems.method import Batch
+from samnb.training.augmentation import augment, augmentations
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ sys.path.insert(0, str(ROOT / "workflow"))
 from book_site import line, listing, with_origins  # noqa: E402
 from origins import Known, Source, origins  # noqa: E402
 
-from samnb.profiles import load_profile  # noqa: E402
+from samnb.studies import load_profile  # noqa: E402
 
 KNOWN = Known(
     ("home", "abroad"),

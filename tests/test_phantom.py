@@ -10,10 +10,10 @@ import numpy as np
 import psutil
 import pytest
 
-from samnb.data.phantom import KINDS, ORGANS, cohorts, draw_patient, lits, write_cohort
-from samnb.data.phantom.anatomy import draw
-from samnb.data.phantom.tissue import tissue_values
-from samnb.errors import SamnbError
+from samnb.base.errors import SamnbError
+from samnb.phantoms import KINDS, ORGANS, cohorts, draw_patient, lits, write_cohort
+from samnb.phantoms.anatomy import draw
+from samnb.phantoms.tissue import tissue_values
 
 SIDE, SEED = 64, 7
 
@@ -196,7 +196,7 @@ def test_workers_end_with_a_killed_parent(tmp_path):
     script = tmp_path / "write.py"
     script.write_text(
         "from pathlib import Path\n"
-        "from samnb.data.phantom import write_cohort\n"
+        "from samnb.phantoms import write_cohort\n"
         "if __name__ == '__main__':\n"
         f"    write_cohort('lits', Path({str(tmp_path / 'cohort')!r}), 40, 96, 1, 2, False)\n"
     )

@@ -7,9 +7,9 @@ import pytest
 import torch
 from segment_anything.modeling import Sam
 
-from samnb.errors import SamnbError
-from samnb.models.prompting import Prompts, decode
-from samnb.models.sam import build_sam, encode
+from samnb.base.errors import SamnbError
+from samnb.networks.sam.model import build_sam, encode
+from samnb.networks.sam.prompting import Prompts, decode
 
 IMAGES, SIDE = 3, 128
 NONE = float("nan")

@@ -11,9 +11,9 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 
-from samnb.data.readers import FolderRules, list_scans, open_scan
-from samnb.errors import DataError
-from samnb.files import write_json
+from samnb.base.errors import DataError
+from samnb.base.files import write_json
+from samnb.data.layouts import FolderRules, list_scans, open_scan
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
 AFFINE = np.diag([-0.8, -0.8, 2.5, 1])

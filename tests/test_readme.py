@@ -12,11 +12,11 @@ import torch
 from typer.main import get_command
 
 from samnb import cli
-from samnb.data.cohort import cohort_slices
-from samnb.experiments import load_method, run
-from samnb.models import registry
-from samnb.records import Run, load_cases
 from samnb.reports.tables import segmentation_table
+from samnb.runs.experiments import load_method, run
+from samnb.runs.records import Run, load_cases
+from samnb.studies.cohorts import cohort_slices
+from samnb.systems import registry
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from samnb import paths
-from samnb.data import cohort, splits
+from samnb.base import paths
+from samnb.data import splits
 from samnb.data.geometry import restore_mask
-from samnb.data.readers import open_scan
+from samnb.data.layouts import open_scan
 from samnb.data.slices import prepare
 from samnb.data.slicing import LEVELS
-from samnb.profiles import load_profile
+from samnb.studies import cohorts as cohort
+from samnb.studies import load_profile
 
 ORGANS = ("liver", "kidneys", "spleen")
 TRAINED_ON = [("real_brain", "du"), ("real_ct", "ct"), *((f"real_mr_{x}", "mr") for x in ORGANS)]

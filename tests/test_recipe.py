@@ -6,8 +6,8 @@ import math
 import pytest
 import torch
 
-from samnb.models.prompting import PADDING, Masks, Prompts
-from samnb.models.sam import build_sam
+from samnb.networks.sam.model import build_sam
+from samnb.networks.sam.prompting import PADDING, Masks, Prompts
 from samnb.pretraining import recipe
 from samnb.pretraining.evaluate import HELD_OUT
 from samnb.pretraining.pretrain import PHASES, pretrain
@@ -20,7 +20,7 @@ from samnb.pretraining.recipe import (
     first_prompts,
     mask_losses,
 )
-from samnb.prompts import box_of
+from samnb.prompts.boxes import box_of
 
 SIDE = 64
 SURE = math.log(3)  # the logit of a probability of 3/4

@@ -6,11 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from samnb import records
-from samnb.answers import Answers, pack
-from samnb.errors import SamnbError
-from samnb.profiles import load_profile
-from samnb.records import (
+from samnb.base.errors import SamnbError
+from samnb.evaluation.answers import Answers, pack
+from samnb.runs import records
+from samnb.runs.records import (
     Contents,
     Run,
     all_records,
@@ -20,6 +19,7 @@ from samnb.records import (
     run_of,
     write_record,
 )
+from samnb.studies import load_profile
 
 POCKET = load_profile("pocket")
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from segment_anything.modeling import ImageEncoderViT, image_encoder
 
-from samnb.errors import SamnbError
-from samnb.models.attention import FastAttention
-from samnb.models.sam import SAM_SIZES, SamSize, build_sam, encode
+from samnb.base.errors import SamnbError
+from samnb.networks.sam.attention import FastAttention
+from samnb.networks.sam.model import SAM_SIZES, SamSize, build_sam, encode
 
 # (width, heads, rows and columns of tokens), as they occur: windows of 14, whole images, no square
 SHAPES = {

@@ -7,11 +7,11 @@ import pytest
 import torch
 from made_batch import made_batch
 
-from samnb.errors import SamnbError
-from samnb.models import sam_mix, sam_mix_improved
-from samnb.models.method import Batch
-from samnb.models.sam_mix_improved import SamMixImproved, best_silence
-from samnb.profiles import load_profile
+from samnb.base.errors import SamnbError
+from samnb.studies import load_profile
+from samnb.systems import sam_mix, sam_mix_improved
+from samnb.systems.method import Batch
+from samnb.systems.sam_mix_improved import SamMixImproved, best_silence
 
 PROFILE = load_profile("smoke")
 SIDE = PROFILE.sam.side

@@ -6,16 +6,16 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from samnb.data.phantom import ORGANS, lits, totalsegmentator
-from samnb.data.phantom.anatomy import Mix, Patient, draw
-from samnb.data.phantom.body import Body
-from samnb.data.phantom.draws import Phantom
-from samnb.data.phantom.fields import Field, Grid
-from samnb.data.phantom.liver import make_tumours
-from samnb.data.phantom.nifti_files import flip, to_world
-from samnb.data.phantom.painting import Pose, Structure
-from samnb.data.phantom.scanner import Protocol, scan
-from samnb.data.phantom.tissue import tissue_values
+from samnb.phantoms import ORGANS, lits, totalsegmentator
+from samnb.phantoms.anatomy import Mix, Patient, draw
+from samnb.phantoms.body import Body
+from samnb.phantoms.draws import Phantom
+from samnb.phantoms.fields import Field, Grid
+from samnb.phantoms.liver import make_tumours
+from samnb.phantoms.nifti_files import flip, to_world
+from samnb.phantoms.painting import Pose, Structure
+from samnb.phantoms.scanner import Protocol, scan
+from samnb.phantoms.tissue import tissue_values
 
 NATIVE, PORTAL = Mix(phases=(1, 0, 0, 0)), Mix(phases=(0, 0, 1, 0))
 PROTOCOL = Protocol(

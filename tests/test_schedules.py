@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from samnb.errors import SamnbError
-from samnb.schedules import (
+from samnb.base.errors import SamnbError
+from samnb.training.schedules import (
     TrainingSettings,
     build_optimiser,
     learning_rate,

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from samnb.metrics import dice
-from samnb.models.simple import (
+from samnb.evaluation.metrics import dice
+from samnb.evaluation.simple import (
     best_range,
     copy_score,
     fingerprints,

@@ -16,13 +16,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from samnb.data import build, nifti, slices
+from samnb.base.errors import DataError, SamnbError
+from samnb.data import parts as build
+from samnb.data import slices
+from samnb.data.formats import nifti
 from samnb.data.geometry import geometry_of, restore_mask, to_canonical
-from samnb.data.readers import list_scans, open_scan
+from samnb.data.layouts import list_scans, open_scan
 from samnb.data.slices import prepare
 from samnb.data.slicing import UNKNOWN, middle_slices, slice_scan
-from samnb.errors import DataError, SamnbError
-from samnb.profiles import SliceSettings
+from samnb.studies import SliceSettings
 
 SETTINGS = SliceSettings(side=32)
 # Axis order and directions of the file, and spacing along them.
@@ -281,10 +283,10 @@ def test_other_sources_or_settings_are_another_cache(folder, tmp_path):
 KILLED = """
 import json, sys
 from pathlib import Path
-from samnb.data import build
-from samnb.data.readers import list_scans
+from samnb.data import parts as build
+from samnb.data.layouts import list_scans
 from samnb.data.slices import prepare
-from samnb.profiles import SliceSettings
+from samnb.studies import SliceSettings
 
 done = 0
 original = build.build_part

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from samnb.base.errors import DataError, LeakError, SamnbError
 from samnb.data import splits
-from samnb.errors import DataError, LeakError, SamnbError
-from samnb.profiles import SplitSettings
+from samnb.studies import SplitSettings
 
 LITS = [f"volume-{number}" for number in range(131)]
 SETTINGS = SplitSettings(train=100, validation=5, test=25)

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from scipy.stats import bootstrap
 
-from samnb.errors import SamnbError
-from samnb.reports.statistics import (
+from samnb.base.errors import SamnbError
+from samnb.evaluation.statistics import (
     compare_systems,
     holm,
     over_seeds,

@@ -14,13 +14,13 @@ import pytest
 import tiny
 import torch
 
-from samnb import stock_nnunet
-from samnb.data.cohort import cohort_split
-from samnb.errors import SamnbError
-from samnb.metrics import METRICS
-from samnb.profiles import LearningSettings, SplitSettings
-from samnb.records import Contents, Run, write_record
-from samnb.teaching import material
+from samnb.base.errors import SamnbError
+from samnb.evaluation.metrics import METRICS
+from samnb.runs import stock_nnunet
+from samnb.runs.records import Contents, Run, write_record
+from samnb.runs.teaching import material
+from samnb.studies import LearningSettings, SplitSettings
+from samnb.studies.cohorts import cohort_split
 
 LABELS = 4
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from made_cases import made_cases
 
-from samnb.errors import SamnbError
+from samnb.base.errors import SamnbError
 from samnb.reports import paper, printing, systems
 from samnb.reports.localisation import area_under_curve, localisation_table
 from samnb.reports.tables import (

@@ -7,11 +7,11 @@ import pytest
 import tiny
 import torch
 
-from samnb import outcome, teaching
-from samnb.data.cohort import cohort_split
-from samnb.models import registry
-from samnb.records import Run
-from samnb.training import TrainingSettings
+from samnb.runs import outcome, teaching
+from samnb.runs.records import Run
+from samnb.studies.cohorts import cohort_split
+from samnb.systems import registry
+from samnb.training.loop import TrainingSettings
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,10 @@ import pytest
 import torch
 from torch import nn
 
-import samnb.checkpoint
-from samnb.errors import SamnbError
-from samnb.models.method import Batch
-from samnb.training import Trained, TrainingSettings, fit
+import samnb.training.checkpoint
+from samnb.base.errors import SamnbError
+from samnb.systems.method import Batch
+from samnb.training.loop import Trained, TrainingSettings, fit
 
 STEPS = 12
 SETTINGS = TrainingSettings(
@@ -89,7 +89,7 @@ PAUSES = {7: 0, 6: 2, 5: 4, 4: 3}  # seconds between checkpoints, when each step
 
 def die(name: str, folder: Path) -> None:
     """Train until SIGKILL, in the midst of a step where batches are accumulated."""
-    samnb.checkpoint.time = SimpleNamespace(monotonic=itertools.count().__next__)
+    samnb.training.checkpoint.time = SimpleNamespace(monotonic=itertools.count().__next__)
     settings = replace(KILLED[name], checkpoint_seconds=PAUSES[SAVED[name]])
     stop = 7 * settings.accumulate + settings.accumulate // 2
     fit(method(), lambda start: batches(start, stop), settings, folder, validate=validate)

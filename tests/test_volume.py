@@ -9,9 +9,9 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 
-from samnb.data import nifti
+from samnb.base.errors import DataError
+from samnb.data.formats import nifti
 from samnb.data.volume import open_volume
-from samnb.errors import DataError
 
 AFFINE = np.array([[0, -0.8, 0.1, 12], [-0.7, 0, 0, -34], [0.05, 0, 2.5, 56], [0, 0, 0, 1.0]])
 CHOICES = [slice(None), slice(2, 5), [4, 0, 2, 2], [], slice(None, None, -1), [-1]]

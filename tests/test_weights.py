@@ -8,12 +8,12 @@ import torch
 from safetensors.torch import save_file
 from segment_anything.modeling.image_encoder import get_rel_pos
 
-from samnb.errors import SamnbError
-from samnb.models import weights
-from samnb.models.lora import add_lora
-from samnb.models.sam import SAM_SIZES, SamSize, build_sam, encode
-from samnb.models.weights import base_hash, fit_to_side, load_sam, load_weights, published
-from samnb.profiles import LoraSettings
+from samnb.base.errors import SamnbError
+from samnb.networks.sam import weights
+from samnb.networks.sam.lora import add_lora
+from samnb.networks.sam.model import SAM_SIZES, SamSize, build_sam, encode
+from samnb.networks.sam.weights import base_hash, fit_to_side, load_sam, load_weights, published
+from samnb.studies import LoraSettings
 
 
 @pytest.fixture

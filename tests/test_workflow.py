@@ -21,7 +21,7 @@ from fingerprints import (  # noqa: E402
 from given import copy_given, given_fingerprint  # noqa: E402
 from plans import forget_if_changed, hurt, needed  # noqa: E402
 
-from samnb.files import sha256  # noqa: E402
+from samnb.base.files import sha256  # noqa: E402
 
 CHAPTER = """# %% [markdown]
 # # Title
@@ -53,11 +53,16 @@ def _notebook(*cells, injected=False):
 
 
 def test_imported_files_follow_imports_through_the_package():
-    names = {path.relative_to(ROOT).as_posix() for path in imported_files("samnb/cli.py")}
-    assert {"samnb/cli.py", "samnb/cli_data.py", "samnb/errors.py", "samnb/paths.py"} <= names
-    assert "samnb/data/cohort.py" in names  # imported inside a function
+    names = {path.relative_to(ROOT).as_posix() for path in imported_files("samnb/cli/__init__.py")}
+    assert {
+        "samnb/cli/__init__.py",
+        "samnb/cli/data.py",
+        "samnb/base/errors.py",
+        "samnb/base/paths.py",
+    } <= names
+    assert "samnb/studies/cohorts.py" in names  # imported inside a function
     assert "samnb/pretraining/recipe.py" not in {
-        path.relative_to(ROOT).as_posix() for path in imported_files("samnb/data/cohort.py")
+        path.relative_to(ROOT).as_posix() for path in imported_files("samnb/studies/cohorts.py")
     }
 
 
@@ -114,9 +119,9 @@ SYSTEMS = {
 @pytest.mark.parametrize(
     ("code", "systems"),
     [
-        ("from samnb.experiments import run\nname = 'second'", ["first", "second"]),
+        ("from samnb.runs.experiments import run\nname = 'second'", ["first", "second"]),
         ("from samnb import experiments, records", ["first", "second", "third"]),
-        ("from samnb.experiments import load_method\nname = 'third'", list(SYSTEMS)),
+        ("from samnb.runs.experiments import load_method\nname = 'third'", list(SYSTEMS)),
         ("from samnb.data import cohort\nname = 'third'", []),
     ],
 )

@@ -14,7 +14,7 @@ import jupytext
 import nbformat
 from nbformat import NotebookNode
 
-from samnb.files import write_text
+from samnb.base.files import write_text
 
 INJECTED = "injected-parameters"
 

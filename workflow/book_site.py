@@ -16,12 +16,12 @@ from docutils import nodes
 from origins import Known, Source, origins
 from sphinx.application import Sphinx
 
-from samnb.errors import SamnbError
-from samnb.paths import results_root
-from samnb.profiles import Profile, load_profile
-from samnb.records import Record, all_records, runs_folder
+from samnb.base.errors import SamnbError
+from samnb.base.paths import results_root
 from samnb.reports.style import COHORT_NAMES
 from samnb.reports.systems import in_order
+from samnb.runs.records import Record, all_records, runs_folder
+from samnb.studies import Profile, load_profile
 
 PAGE = "book/origins"
 WORDS = {

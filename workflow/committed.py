@@ -3,7 +3,7 @@
 import io
 import tarfile
 
-from samnb.checkout import git
+from samnb.base.checkout import git
 
 
 def committed_texts(*folders: str) -> dict[str, str] | None:

@@ -11,7 +11,7 @@ import jupytext
 import papermill
 from papermill.exceptions import PapermillExecutionError
 
-from samnb.files import atomic_path
+from samnb.base.files import atomic_path
 
 
 def execute(chapter: Path, output: Path, profile: str) -> None:

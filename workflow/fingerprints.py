@@ -9,8 +9,8 @@ from pathlib import Path
 
 import jupytext
 
-from samnb.code import code_hash, imported_files
-from samnb.paths import CHECKOUT
+from samnb.base.code import code_hash, imported_files
+from samnb.base.paths import CHECKOUT
 
 DATA = {".csv", ".json", ".safetensors", ".yaml"}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fingerprints import code_of, fingerprint
 
-from samnb.paths import results_root
+from samnb.base.paths import results_root
 
 # Folders of results, and a word by which a chapter that reads them names them.
 GIVEN = {"pocket_sam": "pocket_sam", "runs/real_*": "real", "tables/real": "real"}

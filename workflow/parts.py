@@ -15,8 +15,8 @@ from filelock import FileLock
 from fingerprints import CHECKOUT, fingerprint, imported_files
 
 from samnb.browser.assets import shown_profile, write_assets
-from samnb.models.weights import POCKET
-from samnb.profiles import load_profile
+from samnb.networks.sam.weights import POCKET
+from samnb.studies import load_profile
 
 PARTS = CHECKOUT / "_build" / "parts"
 PACKAGES = CHECKOUT / "workflow" / "npm"

@@ -15,8 +15,8 @@ import report
 from filelock import FileLock, Timeout
 from given import copy_given
 
-from samnb.paths import CHECKOUT, data_root
-from samnb.profiles import load_profile
+from samnb.base.paths import CHECKOUT, data_root
+from samnb.studies import load_profile
 
 MADE_BY_RUNS = {"trained", "training"}  # in the folder of data; everything else there is given
 

@@ -18,8 +18,8 @@ import yaml
 from fingerprints import fingerprint
 from parts import MATHJAX, figure, scripts
 
-from samnb.paths import results_root
-from samnb.profiles import load_profile
+from samnb.base.paths import results_root
+from samnb.studies import load_profile
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 

@@ -17,12 +17,12 @@ from pathlib import Path
 
 from committed import committed_texts
 
-from samnb.checkout import commit
-from samnb.experiments import plan, state
-from samnb.files import write_text
-from samnb.paths import CHECKOUT, results_root
-from samnb.profiles import load_profile
+from samnb.base.checkout import commit
+from samnb.base.files import write_text
+from samnb.base.paths import CHECKOUT, results_root
 from samnb.reports.reproduction import Judged, count_verdicts, judge, run_name, values_of
+from samnb.runs.experiments import plan, state
+from samnb.studies import load_profile
 
 PACKAGES = ("samnb", "torch", "monai", "numpy", "scipy", "segment-anything", "peft", "snakemake")
 SHOWN = 50  # drifted and missing numbers on the page

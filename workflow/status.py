@@ -8,15 +8,15 @@ from pathlib import Path
 
 from report import table
 
-from samnb import derived
-from samnb.checkout import commit
-from samnb.data.cohort import cohort_slices
-from samnb.derived import DERIVED
-from samnb.experiments import plan
-from samnb.files import write_text
-from samnb.keys import identify, standing
-from samnb.profiles import Profile, load_profile
-from samnb.records import all_records, read_record, run_of
+from samnb.base.checkout import commit
+from samnb.base.files import write_text
+from samnb.runs import derived
+from samnb.runs.derived import DERIVED
+from samnb.runs.experiments import plan
+from samnb.runs.keys import identify, standing
+from samnb.runs.records import all_records, read_record, run_of
+from samnb.studies import Profile, load_profile
+from samnb.studies.cohorts import cohort_slices
 
 MORE = "not of the book's tables"
 

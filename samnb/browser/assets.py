@@ -16,19 +16,19 @@ from PIL import Image
 from segment_anything.modeling import Sam
 from torch import Tensor
 
-from samnb.adaptation import teach_with_boxes
+from samnb.base.files import write_json
 from samnb.browser.decoder import export_decoder
 from samnb.browser.picture import draw_answers
-from samnb.data import cohort
 from samnb.data.slices import SliceSet
-from samnb.files import write_json
-from samnb.models.lora import add_lora, merge
-from samnb.models.prompting import Masks, Prompts, decode
-from samnb.models.sam import encode
-from samnb.models.weights import load_sam
-from samnb.profiles import Profile, load_profile
-from samnb.prompts import box_of
+from samnb.networks.sam.lora import add_lora, merge
+from samnb.networks.sam.model import encode
+from samnb.networks.sam.prompting import Masks, Prompts, decode
+from samnb.networks.sam.weights import load_sam
+from samnb.prompts.boxes import box_of
 from samnb.reports import style
+from samnb.studies import Profile, load_profile
+from samnb.studies import cohorts as cohort
+from samnb.training.adaptation import teach_with_boxes
 
 COHORT = "lits"
 SLICES = 4

@@ -12,14 +12,14 @@ from segment_anything.modeling import Sam
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from samnb.files import atomic_path
+from samnb.base.files import atomic_path
 
 INPUTS, OUTPUTS = ("embedding", "places", "kinds"), ("logits", "scores")
 MOST_TOKENS = 64  # places in one prompt
 
 
 class PromptDecoder(nn.Module):
-    """The library's own parts, with the table of token kinds of `samnb.models.prompting`.
+    """The library's own parts, with the table of token kinds of `samnb.networks.sam.prompting`.
 
     An adapter must be merged beforehand.
     """

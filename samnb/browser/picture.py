@@ -5,7 +5,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 from torch import Tensor
 
-from samnb.models.prompting import Masks
+from samnb.networks.sam.prompting import Masks
 from samnb.reports import style
 from samnb.reports.prompted import show_prompted
 

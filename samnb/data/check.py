@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from samnb.data.readers import FolderRules, Scan, ScanFiles, list_scans, open_scan
+from samnb.base.errors import DataError
+from samnb.base.files import read_json
+from samnb.data.layouts import FolderRules, Scan, ScanFiles, list_scans, open_scan
 from samnb.data.volume import Volume
-from samnb.errors import DataError
-from samnb.files import read_json
 
 # Checked where no target is named; any would do, as all label values are looked at.
 USUAL_TARGETS = {"lits": "liver", "totalsegmentator": "liver", "folder": "any"}

@@ -15,11 +15,11 @@ from urllib.parse import urlsplit
 import yaml
 from filelock import FileLock
 
-from samnb.data.archive import unpack
-from samnb.errors import SamnbError
-from samnb.fetch import fetch
-from samnb.files import disk_error, write_json
-from samnb.paths import data_root
+from samnb.base.archive import unpack
+from samnb.base.errors import SamnbError
+from samnb.base.fetch import fetch
+from samnb.base.files import disk_error, write_json
+from samnb.base.paths import data_root
 
 RECEIPT = "samnb-source.json"  # written into a finished folder
 

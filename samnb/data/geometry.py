@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from nibabel.orientations import io_orientation
 
-from samnb.errors import SamnbError
+from samnb.base.errors import SamnbError
 
 # World axes are right, anterior, superior (RAS+), in mm. For z, row and column: the world axis and
 # the direction along it.

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from samnb.base.errors import DataError
 from samnb.data.volume import Volume, open_volume
-from samnb.errors import DataError
 
 # Entries of two affines may differ by this share of the voxel spacing: rounding, not another grid.
 TOLERANCE = 1e-3

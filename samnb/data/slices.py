@@ -29,24 +29,24 @@ import pandas as pd
 from filelock import FileLock, Timeout
 from numpy.lib.format import write_array_header_1_0
 
+from samnb.base.definitions import digest, reached
+from samnb.base.errors import DataError, SamnbError
+from samnb.base.files import read_json, write_json
 from samnb.data import geometry as geo
-from samnb.data.build import (
+from samnb.data.layouts import ScanFiles
+from samnb.data.parts import (
     Job,
     build_parts,
     read_part_arrays,
     read_part_tables,
     write_error,
 )
-from samnb.data.readers import ScanFiles
 from samnb.data.slicing import LEVELS, check_settings
-from samnb.definitions import digest, reached
-from samnb.errors import DataError, SamnbError
-from samnb.files import read_json, write_json
-from samnb.profiles import SliceSettings
+from samnb.studies import SliceSettings
 
 FAULTS, CONTENT = "faults.json", "content.json"
 # Where the code begins that decides what a cache holds.
-CUTTING = ("samnb.data.build.build_part", "samnb.data.slices.join_parts")
+CUTTING = ("samnb.data.parts.build_part", "samnb.data.slices.join_parts")
 
 
 @dataclass(frozen=True)

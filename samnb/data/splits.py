@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from samnb.base.errors import DataError, LeakError, SamnbError
+from samnb.base.files import atomic_path
 from samnb.data.scan import natural_key
-from samnb.errors import DataError, LeakError, SamnbError
-from samnb.files import atomic_path
-from samnb.profiles import SplitSettings
+from samnb.studies import SplitSettings
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from samnb.data.geometry import geometry_of, to_canonical
-from samnb.data.readers import Scan, ScanFiles, open_scan
+from samnb.data.layouts import Scan, ScanFiles, open_scan
 from samnb.data.slicing import middle_slices
 
 

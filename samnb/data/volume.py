@@ -8,8 +8,8 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from samnb.data.nifti import AGAIN, NiftiFile, Region
-from samnb.errors import DataError
+from samnb.base.errors import DataError
+from samnb.data.formats.nifti import AGAIN, NiftiFile, Region
 
 NIFTI = (".nii", ".nii.gz")
 ITK = (".nrrd", ".mha", ".mhd")
@@ -108,7 +108,7 @@ def _source(path: Path) -> Source:
         return NiftiFile(path)
     if path.is_dir() or suffix in ITK:
         # Imported when needed: SimpleITK takes 90 MB of every process that has it.
-        from samnb.data.itk import DicomSeries, ItkFile
+        from samnb.data.formats.itk import DicomSeries, ItkFile
 
     if path.is_dir():
         return DicomSeries(path)

@@ -7,11 +7,11 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import trange
 
-from samnb.models.interactive import click_and_correct
-from samnb.models.prompting import Masks, Prompts, decode
-from samnb.models.sam import encode
+from samnb.networks.sam.model import encode
+from samnb.networks.sam.prompting import Masks, Prompts, decode
 from samnb.pretraining.recipe import ShapeStream, iou
-from samnb.prompts import box_of
+from samnb.prompts.boxes import box_of
+from samnb.prompts.clicks import click_and_correct
 
 HELD_OUT = 987_654_321  # seed of the held-out stream; training uses other seeds
 CLICKS = 6  # the first click and five corrections

@@ -11,11 +11,11 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from samnb.files import atomic_path, write_json
-from samnb.models.sam import build_sam
-from samnb.models.weights import fit_to_side
+from samnb.base.files import atomic_path, write_json
+from samnb.networks.sam.model import build_sam
+from samnb.networks.sam.weights import fit_to_side
 from samnb.pretraining.recipe import Pretraining, ShapeStream
-from samnb.training import Trained, TrainingSettings, fit
+from samnb.training.loop import Trained, TrainingSettings, fit
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from samnb.models.prompting import PADDING, Masks, Prompts, decode
-from samnb.models.sam import encode
+from samnb.networks.sam.model import encode
+from samnb.networks.sam.prompting import PADDING, Masks, Prompts, decode
 from samnb.pretraining.shapes import draw_shapes
-from samnb.prompts import box_of, jitter_boxes, random_click
+from samnb.prompts.boxes import box_of, jitter_boxes, random_click
 
 
 class ShapeBatch(NamedTuple):

@@ -8,15 +8,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from samnb import paths
-from samnb.checkout import commit
-from samnb.costs import processor
-from samnb.derived import note
-from samnb.errors import SamnbError
-from samnb.files import atomic_path, read_json, sha256, write_json
-from samnb.models.weights import POCKET, load_sam
+from samnb.base import paths
+from samnb.base.checkout import commit
+from samnb.base.errors import SamnbError
+from samnb.base.files import atomic_path, read_json, sha256, write_json
+from samnb.evaluation.costs import processor
+from samnb.networks.sam.weights import POCKET, load_sam
 from samnb.pretraining.evaluate import evaluate
 from samnb.pretraining.pretrain import PHASES
+from samnb.runs.derived import note
 
 TARGETS = {"box": 0.75, "point best of three": 0.60, "clicks 6": 0.75, "score error": 0.1}
 LARGEST = 12 * 2**20  # bytes of the shipped file

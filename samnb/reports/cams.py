@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from samnb import metrics
+from samnb.evaluation import metrics
 from samnb.reports.pictures import show_slice
 from samnb.reports.prompted import show_prompted, tint
 from samnb.reports.style import PROMPT, panels

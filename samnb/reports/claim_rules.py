@@ -13,6 +13,7 @@ from itertools import pairwise
 import pandas as pd
 from scipy.stats import ttest_ind_from_stats
 
+from samnb.evaluation.statistics import compare_systems, holm
 from samnb.reports.claim_numbers import (
     READINGS,
     better_by,
@@ -22,7 +23,6 @@ from samnb.reports.claim_numbers import (
     percent,
     rounds_to,
 )
-from samnb.reports.statistics import compare_systems, holm
 from samnb.reports.systems import of_cohort, parse
 
 HOLDS = "holds"

@@ -16,6 +16,7 @@ import yaml
 from matplotlib.figure import Figure
 from pandas.io.formats.style import Styler
 
+from samnb.evaluation.statistics import over_seeds
 from samnb.reports.claim_rules import (
     FAILS,
     HOLDS,
@@ -28,7 +29,6 @@ from samnb.reports.claim_rules import (
 from samnb.reports.localisation import localisation_table
 from samnb.reports.page import Page
 from samnb.reports.paper import METRICS, published, table_of
-from samnb.reports.statistics import over_seeds
 from samnb.reports.style import BETTER, INK, PREDICTION, PROMPT, panels
 from samnb.reports.systems import of_cohort
 

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
+from samnb.evaluation.statistics import over_seeds
 from samnb.reports.printing import COLUMNS
-from samnb.reports.statistics import over_seeds
 from samnb.reports.style import COHORT_NAMES, label, panels, system_look
 from samnb.reports.systems import in_order, of_cohort, parse
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from samnb.files import atomic_path
+from samnb.base.files import atomic_path
 from samnb.reports.style import styled
 
 # Without dates and versions, so that a figure changes only if what it shows does.

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from samnb.data.slices import SliceSet
-from samnb.records import Record
 from samnb.reports.systems import in_order, parse, shown_name
+from samnb.runs.records import Record
 
 
 @dataclass(frozen=True)

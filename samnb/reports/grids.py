@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from samnb.metrics import dice
+from samnb.evaluation.metrics import dice
 from samnb.reports.pictures import show_slice
 from samnb.reports.style import WIDTH, panels
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from samnb.errors import SamnbError
+from samnb.base.errors import SamnbError
 from samnb.reports.systems import parse
 
 _FILE = Path(__file__).with_name("paper_tables.yaml")

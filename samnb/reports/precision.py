@@ -12,9 +12,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from samnb.records import Record
-from samnb.reports.statistics import patient_interval
+from samnb.evaluation.statistics import patient_interval
 from samnb.reports.systems import in_order
+from samnb.runs.records import Record
 
 HALF, FULL = "bfloat16", "float32"
 

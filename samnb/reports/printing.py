@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from samnb.evaluation.statistics import plus_minus
 from samnb.reports.page import Page
-from samnb.reports.statistics import plus_minus
 
 NOTHING = "–"
 INTERVAL = "95 % interval"

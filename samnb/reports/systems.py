@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from samnb.errors import SamnbError
+from samnb.base.errors import SamnbError
 
 # The rows of the paper's tables from top to bottom; what only this book has stands beside its kin.
 FAMILIES = (

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from samnb.files import write_text
+from samnb.base.files import write_text
+from samnb.evaluation.statistics import compare_systems, over_seeds, patient_interval
 from samnb.reports.paper import beside
 from samnb.reports.printing import latex
-from samnb.reports.statistics import compare_systems, over_seeds, patient_interval
 from samnb.reports.systems import in_order, missing_seeds, of_cohort, shown_name
 
 LENGTHS = ("hd", "hd95")  # in pixels for slices, in mm for scans

@@ -26,7 +26,7 @@ const embeddings = new Map(); // file -> [frozen, adapted]
 
 // ---- SAM
 
-// The tokens of the prompt, as samnb.models.prompting lays them out.
+// The tokens of the prompt, as samnb.networks.sam.prompting lays them out.
 function tokens() {
   if (prompt.box) return { places: prompt.box, kinds: [TOP_LEFT, BOTTOM_RIGHT] };
   return { places: [...prompt.point, 0, 0], kinds: [FOREGROUND, PADDING] };

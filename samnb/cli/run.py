@@ -1,0 +1,237 @@
+"""`samnb run` and `samnb runs`: train and test systems, and see what has been made."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from samnb.base.errors import SamnbError
+from samnb.base.files import sha256
+from samnb.cli.options import ProfileOption
+from samnb.studies import Profile, load_profile
+
+SystemArgument = Annotated[
+    str | None,
+    typer.Argument(
+        help="sam-mix, sam-pp, classifier, ...; `samnb runs` lists them.", show_default=False
+    ),
+]
+LabelsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--labels", "-l", min=0, help="Slices whose masks may be used; none: all, or image labels."
+    ),
+]
+SeedOption = Annotated[
+    int | None, typer.Option("--seed", "-s", min=0, help="Only this seed; else all the profile's.")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Change a setting; repeat for several."),
+]
+AllOption = Annotated[
+    bool,
+    typer.Option("--all", help="Every run behind the book's tables; with a system, its own."),
+]
+ForceOption = Annotated[bool, typer.Option("--force", help="Make it anew, even if it is fresh.")]
+EventsOption = Annotated[bool, typer.Option("--events", help="Keep files for TensorBoard.")]
+WorkersOption = Annotated[
+    int, typer.Option("--workers", "-w", min=1, help="Runs at once, each with one thread.")
+]
+
+
+def run(
+    system: SystemArgument = None,
+    labels: LabelsOption = None,
+    seed: SeedOption = None,
+    profile: ProfileOption = "pocket",
+    changes: SetOption = None,
+    every: AllOption = False,
+    force: ForceOption = False,
+    events: EventsOption = False,
+    workers: WorkersOption = 1,
+) -> None:
+    """Train a system, test it, and keep a record of it.
+
+    A run that is there and fresh is only loaded; one whose settings, data or code have changed is
+    made anew. Stopped by Ctrl-C or a power cut, the same command goes on where it was, to the very
+    same result.
+
+    Example: [cyan]samnb run sam-mix --labels 50 --seed 3[/cyan]
+
+    Example: [cyan]samnb run sam-mix -l 50 -s 1 --set prompting.threshold=0.3[/cyan]
+
+    Several runs at a time: one that fails leaves the others going.
+
+    Example: [cyan]samnb run sam-mix --all[/cyan]
+
+    Example: [cyan]samnb run --all --workers 4[/cyan]
+    """
+    if (system is None and not every) or (
+        every and (labels is not None or changes or force or events)
+    ):
+        raise SamnbError(
+            "Say which system to run; --all goes with a system, a seed or nothing.",
+            "for example: samnb run sam-mix --labels 50",
+        )
+    from samnb.runs.experiments import run as make
+    from samnb.runs.experiments import run_each
+
+    chosen = load_profile(profile)
+    if every:
+        wanted = _planned(chosen, system, seed)
+    else:
+        wanted = _asked(chosen, system, labels, seed, changes)
+    watched = sys.stderr.isatty()
+    if force or events:
+        results = ((each, make(each, watched, force, events)) for each in wanted)
+    else:
+        results = run_each(wanted, workers, watched)
+    failed = []
+    for each, result in results:
+        if not isinstance(result, Exception):
+            _print_result(result, _tested(chosen))
+        elif len(wanted) == 1:
+            raise result
+        else:
+            failed.append(each)
+            print(f"failed: {each}: {result}", file=sys.stderr, flush=True)
+    if failed:
+        raise SamnbError(
+            f"{len(failed)} of {len(wanted)} runs failed; the others are made.",
+            "mend what is said above, then the same command: it makes only what is not there.",
+        )
+
+
+def _asked(
+    chosen: Profile,
+    system: str,
+    labels: int | None,
+    seed: int | None,
+    changes: list[str] | None,
+) -> list:
+    """Runs of one system with one number of labels: of the seed, or of all the profile's."""
+    from samnb.runs.experiments import label_counts
+    from samnb.runs.records import Run
+
+    if labels is None and label_counts(chosen, system) == [0]:
+        labels = 0  # image labels are all it asks for
+    seeds = chosen.seeds if seed is None else (seed,)
+    return [Run(chosen, system, labels, each, tuple(changes or ())) for each in seeds]
+
+
+def _planned(chosen: Profile, system: str | None, seed: int | None) -> list:
+    """Runs behind the book's tables: all, or those of the system or the seed."""
+    from samnb.runs.experiments import plan
+
+    name = system and system.replace("-", "_").lower()
+    found = [
+        each for each in plan(chosen) if name in (None, each.system) and seed in (None, each.seed)
+    ]
+    if not found:
+        raise SamnbError(
+            f"No run of {system or f'seed {seed}'} is behind the book's tables.",
+            "`samnb runs` lists them; without --all, any system can be run.",
+        )
+    return found
+
+
+def _tested(profile: Profile) -> list[str]:
+    """Cohorts with test patients."""
+    return [name for name, sizes in profile.data.splits.items() if sizes.test]
+
+
+def _print_result(record, cohorts: list[str]) -> None:
+    from samnb.runs.records import RECORD
+
+    facts = record.facts
+    dice = ", ".join(f"{cohort} {facts['summary'][cohort]['dice']:.3f}" for cohort in cohorts)
+    changes = "".join(f" {change}" for change in facts["changes"])
+    exactly = sha256(record.folder / RECORD)[:8]  # another record, another text
+    where = f"{record.folder} (record {exactly})"
+    print(f"{record.name}{changes}, seed {facts['seed']}: Dice {dice}; {where}", flush=True)
+
+
+runs_app = typer.Typer(
+    help="Runs of a profile: which are there, and the answers that they keep.",
+    invoke_without_command=True,
+)
+
+
+@runs_app.callback()
+def runs(context: typer.Context, profile: ProfileOption = "pocket") -> None:
+    """List the runs of a profile: what is there, what is stale, what is still missing.
+
+    Fresh: made by this code. Certified: by an older one that computes the same (`samnb certify`).
+
+    Dice is the mean over the test slices of each cohort; seconds are those of the training.
+
+    Example: [cyan]samnb runs --profile smoke[/cyan]
+    """
+    if context.invoked_subcommand:
+        return
+    from samnb.runs.experiments import plan, state
+    from samnb.runs.records import all_records, read_record, run_of
+
+    chosen = load_profile(profile)
+    planned = plan(chosen)
+    others = [run_of(record, chosen) for record in all_records(chosen)]
+    cohorts = _tested(chosen)
+    heads = "".join(f" {cohort[:16]:>16}" for cohort in cohorts)
+    print(f"{'system':<16} {'labels':>6} {'seed':>4}  {'state':<9}{heads} {'seconds':>8}")
+    for each in planned + [run for run in others if run not in planned]:
+        record = read_record(each)
+        labels = "all" if each.labels is None else each.labels
+        line = f"{each.system:<16} {labels:>6} {each.seed:>4}  {state(each):<9}"
+        if record:
+            for cohort in cohorts:
+                line += (
+                    f" {record.facts['summary'].get(cohort, {}).get('dice', float('nan')):16.3f}"
+                )
+            line += f" {record.facts['seconds']['training']:8.0f}"
+        print(line + (f"  {' '.join(each.changes)}" if each.changes else ""))
+
+
+@runs_app.command()
+def others() -> None:
+    """List results that are no records: tables that need pixels or hours, and their state.
+
+    Looks at all data they come from; phantoms and slices that are not there yet are made first.
+
+    Example: [cyan]samnb runs others[/cyan]
+    """
+    from samnb.runs.derived import DERIVED, standing
+
+    for file, made in DERIVED.items():
+        state, why = standing(file)
+        print(f"{file:<32} {state:<9} {why or ''}" + (f"; {made.command}" if why else ""))
+
+
+@runs_app.command()
+def answers(profile: ProfileOption = "pocket") -> None:
+    """Give records the answers they lack, where the trained weights are still at hand.
+
+    A record keeps the masks of all test slices, so that a new metric or rule is measured without
+    training. Records from before answers were kept get them here, or when they are next made.
+
+    Example: [cyan]samnb runs answers --profile pocket[/cyan]
+    """
+    from samnb.runs.experiments import load_method, state, weights_at_hand
+    from samnb.runs.records import all_records, run_of
+    from samnb.runs.remeasure import keep_answers
+
+    chosen = load_profile(profile)
+    counts = dict.fromkeys(("have them", "got them", "no weights at hand", "stale"), 0)
+    for record in all_records(chosen):
+        wanted = run_of(record, chosen)
+        if record.answers:
+            counts["have them"] += 1
+        elif state(wanted) == "stale":
+            counts["stale"] += 1
+        elif not weights_at_hand(wanted):
+            counts["no weights at hand"] += 1
+        else:
+            watched = sys.stderr.isatty()
+            keep_answers(wanted, record, load_method(wanted, watched), watched)
+            counts["got them"] += 1
+    print(", ".join(f"{count} {what}" for what, count in counts.items()))

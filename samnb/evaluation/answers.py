@@ -1,0 +1,161 @@
+"""What a method says of slices: asked once, kept as bits, measured as often as one likes."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from samnb.data.slices import SliceSet
+from samnb.systems.method import Answer
+
+CHUNK = 32  # slices segmented at once
+PICTURED = {1: 6, 0: 2}  # slices kept for pictures, with and without the target
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Answers to N slices of side S: all that is needed to measure them.
+
+    rows: (N,) rows of the slices, scan after scan, each from its lowest slice up
+    bits: (N, ceil(S * S / 8)) uint8, masks as packed bits; `masks` unpacks them
+    presence: (N,) probability that the target is in the slice
+    boxes: (N, 4) the prompt, NaN where there was none
+    peaks: (N, 2) row and column of the pixel in the middle of the activation map's maximum
+    seconds: in the network
+    """
+
+    rows: np.ndarray
+    bits: np.ndarray
+    side: int
+    presence: np.ndarray | None = None
+    boxes: np.ndarray | None = None
+    peaks: np.ndarray | None = None
+    seconds: float = float("nan")
+
+    def masks(self, places: slice | np.ndarray = slice(None)) -> np.ndarray:
+        """Masks (n, S, S) bool of these places."""
+        bits = np.unpackbits(self.bits[places], axis=1, count=self.side**2)
+        return bits.reshape(-1, self.side, self.side).astype(bool)
+
+
+def pack(masks: np.ndarray) -> np.ndarray:
+    """Masks (N, S, S) as the bits of `Answers`."""
+    return np.packbits(masks.reshape(len(masks), -1).astype(bool), axis=1)
+
+
+def ask(
+    method: nn.Module,
+    slices: SliceSet,
+    rows: np.ndarray,
+    title: str,
+    precision: str = "float32",
+    progress: bool = False,
+) -> Answers:
+    """Answers of `method` to these rows of `slices`, scan by scan."""
+    parts, seconds = [], 0.0
+    scans = scan_rows(slices, rows)
+    for chosen in tqdm(scans, desc=f"testing on {title}", disable=not progress, leave=False):
+        began = time.perf_counter()
+        answer = segment(method, slices, chosen, precision)
+        seconds += time.perf_counter() - began
+        parts.append((pack(answer.masks.numpy()), *_told(answer, slices.side)))
+    bits, presence, boxes, peaks = (
+        None if values[0] is None else np.concatenate(values) for values in zip(*parts, strict=True)
+    )
+    return Answers(np.concatenate(scans), bits, slices.side, presence, boxes, peaks, seconds)
+
+
+def scan_rows(slices: SliceSet, rows: np.ndarray) -> list[np.ndarray]:
+    """The rows of each scan, in the order of its slices."""
+    index = slices.index.loc[rows]
+    return [
+        index.iloc[places].sort_values("slice").index.to_numpy()
+        for places in index.groupby("scan", sort=False).indices.values()
+    ]
+
+
+def _told(answer: Answer, side: int) -> tuple[np.ndarray | None, ...]:
+    """Presence, boxes and peaks of an answer."""
+    presence = None if answer.presence is None else answer.presence.numpy()
+    boxes = None if answer.boxes is None else answer.boxes.numpy()
+    return presence, boxes, None if answer.cams is None else peaks(answer.cams, side)
+
+
+def peaks(cams: Tensor, side: int) -> np.ndarray:
+    """The pixel (row, column) in the middle of the strongest cell of each map (N, g, h): (N, 2)."""
+    count, height, width = cams.shape
+    row, column = np.divmod(cams.reshape(count, -1).argmax(dim=1).numpy(), width)
+    middle = [((place + 0.5) * side / cells).astype(int)
+              for place, cells in ((row, height), (column, width))]  # fmt: skip
+    return np.stack(middle, axis=1)
+
+
+def segment(
+    method: nn.Module, slices: SliceSet, rows: np.ndarray, precision: str = "float32"
+) -> Answer:
+    """The method's answer for these rows, on the CPU, computed in chunks."""
+    device = next(method.parameters()).device
+    parts = []
+    with _examining(method, device, precision):
+        for start in range(0, len(rows), CHUNK):
+            images, _ = slices.load(rows[start : start + CHUNK])
+            parts.append(method.segment(torch.from_numpy(images).to(device)))
+    joined = {}
+    for field in fields(Answer):
+        values = [getattr(part, field.name) for part in parts]
+        joined[field.name] = None if values[0] is None else _plain(torch.cat(values))
+    return Answer(**joined)
+
+
+def _plain(values: Tensor) -> Tensor:
+    """On the CPU, and in a precision that NumPy knows."""
+    return (values.float() if values.is_floating_point() else values).cpu()
+
+
+@contextmanager
+def _examining(method: nn.Module, device: torch.device, precision: str) -> Iterator[None]:
+    """As a finished method is used; afterwards it is as it was."""
+    training = method.training
+    method.eval()
+    half = torch.autocast(device.type, getattr(torch, precision), enabled=precision != "float32")
+    try:
+        with torch.no_grad(), half:
+            yield
+    finally:
+        method.train(training)
+
+
+def pictured_rows(slices: SliceSet, rows: np.ndarray) -> np.ndarray:
+    """Rows for pictures, evenly through the test set: six with the target, two without.
+
+    The rule knows slices, not systems: all systems are shown on the same ones.
+    """
+    labels = slices.index["label"].to_numpy()[rows]
+    chosen = [evenly(rows[labels == label], count) for label, count in PICTURED.items()]
+    return np.concatenate(chosen)
+
+
+def evenly(rows: np.ndarray, count: int) -> np.ndarray:
+    """At most `count` of the rows, the middle of each of as many equal stretches."""
+    count = min(count, len(rows))
+    return rows[((np.arange(count) + 0.5) * len(rows) / max(1, count)).astype(int)]
+
+
+def pictures(
+    method: nn.Module, slices: SliceSet, rows: np.ndarray, cohort: str, precision: str = "float32"
+) -> dict[str, np.ndarray]:
+    """The whole answer on a few rows, as arrays; what the method does not know is left out."""
+    index = slices.index.loc[rows]
+    arrays = {"row": rows, "cohort": np.full(len(rows), cohort)}
+    arrays |= {"scan": index["scan"].to_numpy(str), "slice": index["slice"].to_numpy()}
+    answer = segment(method, slices, rows, precision)
+    for field in fields(Answer):
+        value = getattr(answer, field.name)
+        if value is not None:
+            arrays[field.name] = (value.half() if field.name == "cams" else value).numpy()
+    return arrays

@@ -1,0 +1,210 @@
+"""Which statements differ between two trees, among the definitions that a run reaches.
+
+Statements are compared by what they say, definition by definition, wherever these stand; a method
+is a definition of its own. So a moved function, a comment, another layout are no change.
+"""
+
+import ast
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from difflib import SequenceMatcher
+
+from samnb.base.code import is_text, outline
+from samnb.base.definitions import Definition
+
+LEAVES = ast.Return | ast.Break | ast.Continue | ast.Yield | ast.YieldFrom
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What a statement says, and the lines on which it stands; of a compound one, of its head.
+
+    given_up: it only runs on the way to an error, so no run that left a record ever passed it.
+    """
+
+    text: str
+    file: str
+    first: int
+    last: int
+    given_up: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.first}"
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A function, a method, a constant, or what a class says outside its methods.
+
+    body: its statements; head: what is executed when it is defined, at import.
+    """
+
+    name: str
+    head: tuple[Statement, ...]
+    body: tuple[Statement, ...] = ()
+    foreign: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def is_code(self) -> bool:
+        return bool(self.body)
+
+    @property
+    def file(self) -> str:
+        return self.head[0].file
+
+    @property
+    def texts(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What head and body say."""
+        return tuple(map(_said, self.head)), tuple(map(_said, self.body))
+
+
+def changed(
+    old: Iterable[Definition], new: Iterable[Definition]
+) -> tuple[list[Statement], list[Statement]]:
+    """Statements of the old tree that are no more, and of the new one that were not.
+
+    A run affected by them must pass them all, or nothing is known. Where a constant or the meaning
+    of an imported name has changed, that holds for every statement that uses it.
+    """
+    before, after = _units(old), _units(new)
+    pairs = _pairs(before, after)
+    lost = [each for unit in before for each in (*unit.head, *unit.body)]
+    added = [each for unit in after for each in (*unit.head, *unit.body)]
+    names = {unit.name for unit in after if not unit.is_code}
+    for was, now in pairs:
+        gone, come = _differences(was, now)
+        lost += gone
+        added += come
+        if (gone or come) and not now.is_code:
+            names.add(now.name)
+        added += _using({each.split(" is ")[0] for each in was.foreign ^ now.foreign}, now)
+    for unit in (*(now for _, now in pairs), *after):
+        added += _using(names, unit)
+    return _that_count(lost), _that_count(added)
+
+
+def _using(names: set[str], unit: Unit) -> list[Statement]:
+    """Statements of a function that name one of these."""
+    return [each for each in unit.body if any(f"id='{name}'" in each.text for name in names)]
+
+
+def _that_count(statements: list[Statement]) -> list[Statement]:
+    return sorted(
+        {each for each in statements if not each.given_up}, key=lambda each: (each.file, each.first)
+    )
+
+
+def _pairs(before: list[Unit], after: list[Unit]) -> list[tuple[Unit, Unit]]:
+    """What is the same unit in both trees; taken out of both lists.
+
+    First those that say the same under one name, then one name in one file, then one name, then
+    the same statements under another name.
+    """
+    pairs = []
+    for alike in (
+        lambda unit: (unit.name, unit.texts),
+        lambda unit: (unit.name, unit.file),
+        lambda unit: unit.name,
+        lambda unit: unit.texts[1] or unit.name,
+    ):
+        for unit in [*before]:
+            match = next((each for each in after if alike(each) == alike(unit)), None)
+            if match:
+                pairs.append((unit, match))
+                before.remove(unit)
+                after.remove(match)
+    return pairs
+
+
+def _differences(was: Unit, now: Unit) -> tuple[list[Statement], list[Statement]]:
+    lost: list[Statement] = []
+    added: list[Statement] = []
+    for before, after in ((was.head, now.head), (was.body, now.body)):
+        old, new = [*map(_said, before)], [*map(_said, after)]
+        for kind, i, j, k, m in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+            if kind != "equal":
+                lost += before[i:j]
+                added += after[k:m]
+    # A changed signature is executed at import; it has been tried when the body has been entered.
+    if was.body and now.body and was.texts[0] != now.texts[0]:
+        added.append(now.body[0])
+    return lost, added
+
+
+def _said(statement: Statement) -> str:
+    return statement.text
+
+
+def _units(definitions: Iterable[Definition]) -> list[Unit]:
+    found = []
+    for definition in definitions:
+        foreign = frozenset(each for each in definition.uses if " is " in each)
+        found += [replace(unit, foreign=foreign) for unit in _parts(definition)]
+    return sorted(found, key=lambda unit: (unit.name, unit.file))
+
+
+def _parts(definition: Definition) -> Iterator[Unit]:
+    file = definition.file
+    rest: list[Statement] = []
+    for node in definition.nodes:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield _function(node, definition.name, file)
+        elif isinstance(node, ast.ClassDef):
+            rest.append(_head(node, [*node.decorator_list, *node.bases, *node.keywords], file))
+            for inner in node.body:
+                if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef):
+                    yield _function(inner, f"{definition.name}.{inner.name}", file)
+                elif not is_text(inner):
+                    rest.append(_whole(inner, file))
+        else:
+            rest.append(_whole(node, file))
+    if rest:
+        yield Unit(definition.name, tuple(rest))
+
+
+def _function(node: ast.FunctionDef | ast.AsyncFunctionDef, name: str, file: str) -> Unit:
+    head = _head(node, [*node.decorator_list, node.args], file)
+    return Unit(name, (head,), tuple(_suite(node.body, file)) or (_whole(node, file),))
+
+
+def _suite(nodes: list[ast.stmt], file: str, tried: bool = False) -> Iterator[Statement]:
+    """The statements of a block, heads of compound ones apart; tried: inside of a `try`."""
+    leaves = any(isinstance(each, LEAVES) for node in nodes for each in ast.walk(node))
+    given_up = bool(nodes) and isinstance(nodes[-1], ast.Raise) and not leaves and not tried
+    for node in nodes:
+        for each in _statement(node, file, tried):
+            yield replace(each, given_up=True) if given_up else each
+
+
+def _statement(node: ast.stmt, file: str, tried: bool) -> Iterator[Statement]:
+    if is_text(node):
+        return
+    blocks = [(name, getattr(node, name)) for name in ("body", "orelse", "finalbody")
+              if getattr(node, name, None)]  # fmt: skip
+    blocks += [("except", handler.body) for handler in getattr(node, "handlers", [])]
+    blocks += [("case", case.body) for case in getattr(node, "cases", [])]
+    if not blocks:
+        idle = isinstance(node, ast.Pass | ast.Global | ast.Nonlocal) or (
+            isinstance(node, ast.AnnAssign) and node.value is None
+        )
+        yield replace(_whole(node, file), given_up=idle or isinstance(node, ast.Raise))
+        return
+    parts = [value for name, value in ast.iter_fields(node)
+             if name not in ("body", "orelse", "finalbody", "handlers", "type_params")]  # fmt: skip
+    if not isinstance(node, ast.Try):  # a `try` executes nothing itself
+        yield _head(node, parts, file)
+    for _, nodes in blocks:
+        yield from _suite(nodes, file, tried or isinstance(node, ast.Try))
+
+
+def _head(node: ast.stmt, parts: list, file: str) -> Statement:
+    """A compound statement without its blocks."""
+    inner = [each for part in parts for each in (part if isinstance(part, list) else [part])]
+    said = f"{type(node).__name__} {outline(inner)}"
+    ends = [sub.end_lineno for each in inner if isinstance(each, ast.AST)
+            for sub in ast.walk(each) if hasattr(sub, "end_lineno")]  # fmt: skip
+    return Statement(said, file, node.lineno, max([node.lineno, *ends]))
+
+
+def _whole(node: ast.stmt, file: str) -> Statement:
+    return Statement(outline(node), file, node.lineno, node.end_lineno or node.lineno)

@@ -1,0 +1,314 @@
+"""Runs: what is there is loaded, what is missing is made, what is stale is made anew.
+
+A run is killed and started again at no cost but its last minute: the training goes on at its
+checkpoint and ends bit for bit as if nothing had happened. Two processes never make the same run.
+"""
+
+import multiprocessing
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from filelock import FileLock, Timeout
+from safetensors.torch import load_file, save_file
+from torch import nn
+from tqdm import tqdm
+
+from samnb.base.checkout import require_committed_code
+from samnb.base.errors import SamnbError
+from samnb.base.files import atomic_path, read_json, write_json
+from samnb.base.paths import data_root
+from samnb.base.workers import end_with_parent
+from samnb.evaluation import costs
+from samnb.networks.sam.lora import count_parameters
+from samnb.runs import teaching
+from samnb.runs.keys import Identity, first_run, identify, identity_of, standing
+from samnb.runs.outcome import examine_run, save_run_adapter
+from samnb.runs.records import Record, Run, read_record, write_record
+from samnb.runs.remeasure import answers_hold, measure_again
+from samnb.studies import Profile
+from samnb.systems.registry import SYSTEMS, find_system
+from samnb.training.checkpoint import restore
+
+WEIGHTS, LESSON, EVENTS, ADAPTER = "weights.safetensors", "lesson.json", "events", "adapter"
+
+
+def run(wanted: Run, progress: bool = True, force: bool = False, events: bool = False) -> Record:
+    """The record of this run; trained and tested here and now unless a good one is there.
+
+    Good is a record that is fresh, or certified to be what this code would give. One of which only
+    the measures are stale is measured again from its answers. force: make it anew in any case, from
+    the first step on. events: keep TensorBoard's files of the training.
+    """
+    _check(wanted)
+    identity = identify(wanted)
+    if not force and (record := _good(wanted, identity)):
+        return record
+    require_committed_code()
+    if before := first_run(wanted):
+        run(before, progress)
+    key = identity.keys["weights"]
+    with _alone(wanted, key, progress):
+        if force:
+            shutil.rmtree(_trained(key), ignore_errors=True)
+            shutil.rmtree(_training(key), ignore_errors=True)
+        elif record := _good(wanted, identity):
+            return record  # made by the process that was waited for
+        elif stale := read_record(wanted):
+            reason = standing(stale, identity)[1]
+            if answers_hold(stale, identity):
+                print(f"{wanted}: measured again; {reason}.", file=sys.stderr)
+                return measure_again(wanted, identity, stale)
+            print(f"{wanted}: made anew; {reason}.", file=sys.stderr)
+        return _make(wanted, identity, progress, events)
+
+
+def load_method(wanted: Run, progress: bool = True) -> nn.Module:
+    """The trained method of this run, ready to segment; trained here if its weights are gone."""
+    _check(wanted)
+    key = _weights_key(wanted, identify(wanted))
+    first = load_method(before, progress) if (before := first_run(wanted)) else None
+    with _alone(wanted, key, progress):
+        return _taught(wanted, key, first, progress)[0]
+
+
+def weights_at_hand(wanted: Run) -> bool:
+    """Whether `load_method` need not train."""
+    if not teaching.has_something_to_learn(wanted):
+        return (before := first_run(wanted)) is None or weights_at_hand(before)
+    return (_trained(_weights_key(wanted, identify(wanted))) / LESSON).is_file()
+
+
+def run_many(runs: Sequence[Run], workers: int = 1, progress: bool = True) -> list[Record]:
+    """Records of all these runs, in their order; the first error is raised when all have ended."""
+    made = {each.folder: result for each, result in run_each(runs, workers, progress)}
+    results = [made[each.folder] for each in runs]
+    if failed := [result for result in results if isinstance(result, Exception)]:
+        raise failed[0]
+    return results
+
+
+def run_each(
+    runs: Sequence[Run], workers: int = 1, progress: bool = True
+) -> Iterator[tuple[Run, Record | Exception]]:
+    """Each run as it ends, with its record or with what stopped it.
+
+    A run that fails leaves the others going, all but those that build on it. What others build on
+    is made first. With several workers, each has one thread, and one of the GPUs if there are any.
+    """
+    for each in runs:
+        _check(each)
+    firsts = {first.folder: first for each in runs if (first := first_run(each))}
+    asked = {each.folder for each in runs}
+    lost = {}
+    for first, result in _as_they_end(list(firsts.values()), workers, progress):
+        if isinstance(result, Exception):
+            lost[first.folder] = result
+        if first.folder in asked:
+            yield first, result
+    ready = []
+    for each in (run for run in runs if run.folder not in firsts):
+        before = first_run(each)
+        if before and before.folder in lost:
+            yield each, SamnbError(f"it builds on {before}, which failed.")
+        else:
+            ready.append(each)
+    yield from _as_they_end(ready, workers, progress)
+
+
+def _as_they_end(
+    runs: Sequence[Run], workers: int, progress: bool
+) -> Iterator[tuple[Run, Record | Exception]]:
+    if workers == 1 or len(runs) < 2:
+        for each in runs:
+            yield each, _run_or_error(each, progress)
+        return
+    context = multiprocessing.get_context("spawn")
+    shared = (context.Value("i", 0), visible_gpus())
+    with ProcessPoolExecutor(workers, context, _start_worker, shared) as pool:
+        waiting = {pool.submit(run, each, False): each for each in runs}
+        for done in tqdm(as_completed(waiting), total=len(runs), desc="runs", disable=not progress):
+            yield waiting[done], done.exception() or done.result()
+
+
+def _run_or_error(wanted: Run, progress: bool) -> Record | Exception:
+    try:
+        return run(wanted, progress)
+    except Exception as error:
+        return error
+
+
+def visible_gpus() -> list[str]:
+    """The GPUs that this process may use, as `CUDA_VISIBLE_DEVICES` names them."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is None:
+        return [str(number) for number in range(torch.cuda.device_count())]
+    return [name for name in named.split(",") if name]
+
+
+def _start_worker(turn: Any, gpus: list[str]) -> None:
+    """One thread, and the next GPU in turn; turn: a counter that all workers share."""
+    torch.set_num_threads(1)
+    if gpus:
+        with turn.get_lock():
+            place, turn.value = turn.value, turn.value + 1
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpus[place % len(gpus)]
+    end_with_parent()
+
+
+def state(wanted: Run) -> str:
+    """Whether the run's record is "fresh", "certified", "stale" or "missing"."""
+    return standing(read_record(wanted), identify(wanted))[0]
+
+
+def plan(profile: Profile) -> list[Run]:
+    """The runs behind the book's tables: every planned system, number of labels and seed.
+
+    Then the changed settings. What another run builds on comes before it.
+    """
+    wanted = profile.plan
+    taught = [name for name, system in SYSTEMS.items() if system.learning in profile.learning]
+    runs = [
+        Run(profile, name, labels, seed)
+        for name in wanted.systems or taught
+        for labels in label_counts(profile, name)
+        if not (labels and wanted.labels) or labels in wanted.labels
+        for seed in profile.seeds
+    ]
+    return runs + [
+        Run(profile, each.system, labels, seed, tuple(each.change.split()))
+        for each in wanted.changed
+        for labels in each.labels
+        for seed in each.seeds
+    ]
+
+
+def label_counts(profile: Profile, system: str) -> list[int | None]:
+    """Numbers of labelled slices that a system can be run with: 0 for none, None for all."""
+    known = find_system(system)
+    few = list(profile.data.labelled)
+    return {
+        "image": [0],
+        "few": [0, *few] if known.first else few,
+        "full": [None],
+        "either": [*few, None],
+    }[known.labels]
+
+
+def _check(wanted: Run) -> None:
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise SamnbError(
+            "A run is made by one process, and a launcher has started several.",
+            "without it, `samnb run ... --workers N` gives each of N runs a GPU of its own.",
+        )
+    known = label_counts(wanted.chosen, wanted.system)
+    if wanted.labels not in known:
+        numbers = " or ".join(str(count) for count in known if count is not None)
+        asked = "all labels" if wanted.labels is None else f"{wanted.labels} labels"
+        raise SamnbError(
+            f"{find_system(wanted.system).title} cannot be run with {asked}.",
+            f"use {numbers} labelled slices." if numbers else "give no number of labels.",
+        )
+    if wanted.seed < 0:
+        raise SamnbError(f"No seed {wanted.seed}.", "use a number from 0 on.")
+
+
+def _good(wanted: Run, identity: Identity) -> Record | None:
+    record = read_record(wanted)
+    return record if standing(record, identity)[0] in ("fresh", "certified") else None
+
+
+def _weights_key(wanted: Run, identity: Identity) -> str:
+    """By which the weights of the run are known: a certified record has those of the older code."""
+    record = read_record(wanted)
+    if standing(record, identity)[0] == "certified":
+        return identity_of(record).keys["weights"]
+    return identity.keys["weights"]
+
+
+def _trained(key: str) -> Path:
+    """Where the final weights stay."""
+    return data_root() / "trained" / key
+
+
+def _training(key: str) -> Path:
+    """Where the checkpoints of an unfinished training lie."""
+    return data_root() / "training" / key
+
+
+@contextmanager
+def _alone(wanted: Run, key: str, progress: bool) -> Iterator[None]:
+    """Held by the one process that makes a run; others wait here."""
+    folder = data_root() / "training"
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / f"{key}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        if progress:
+            print(f"Another process is making {wanted}; waiting for it.", file=sys.stderr)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _taught(
+    wanted: Run,
+    key: str,
+    first: nn.Module | None,
+    progress: bool,
+    events: bool = False,
+) -> tuple[nn.Module, dict[str, Any]]:
+    """The finished method in eval mode on its device, and what its training was like."""
+    method = teaching.build(wanted, first)
+    lesson: dict[str, Any] = {"history": [], "validation": [], "seconds": 0.0}
+    learns = teaching.has_something_to_learn(wanted)
+    lesson["trainable"] = count_parameters(method).trainable if learns else 0
+    folder = _trained(key)
+    if lesson["trainable"]:
+        if not (folder / LESSON).is_file():
+            lesson |= _learn(wanted, key, method, progress, events)
+            write_json(folder / LESSON, lesson)  # says that the weights beside it are whole
+        restore(method, load_file(folder / WEIGHTS))
+        lesson = read_json(folder / LESSON)
+    return method.to(Accelerator().device).eval(), lesson
+
+
+def _learn(
+    wanted: Run, key: str, method: nn.Module, progress: bool, events: bool
+) -> dict[str, Any]:
+    """Train, leave the weights (and what TensorBoard shows) on the disk, and say how it went."""
+    training, kept = _training(key), _trained(key)
+    trained = teaching.teach(wanted, method, training, progress, events)
+    # Cloned, since networks may hold one layer under two names, which the format refuses.
+    weights = {name: value.cpu().clone() for name, value in trained.weights.items()}
+    with atomic_path(kept / WEIGHTS) as temporary:
+        save_file(weights, temporary)
+    if events:
+        shutil.rmtree(kept / EVENTS, ignore_errors=True)
+        shutil.move(training / EVENTS, kept / EVENTS)
+        print(f"tensorboard --logdir {kept / EVENTS}", file=sys.stderr)
+    shutil.rmtree(training, ignore_errors=True)
+    return {name: getattr(trained, name) for name in ("history", "validation", "seconds")}
+
+
+def _make(wanted: Run, identity: Identity, progress: bool, events: bool) -> Record:
+    """Train, test, write the record; the adapter goes beside the weights."""
+    costs.forget_peak_memory(Accelerator().device)
+    before = first_run(wanted)
+    first = load_method(before, progress) if before else None
+    key = identity.keys["weights"]
+    method, lesson = _taught(wanted, key, first, progress, events)
+    found = examine_run(wanted, method, lesson, progress)
+    save_run_adapter(wanted, method, found.facts, _trained(key) / ADAPTER)
+    return write_record(wanted, replace(found, facts={**found.facts, **identity.to_record()}))

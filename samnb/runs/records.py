@@ -1,0 +1,313 @@
+"""Runs and what remains of them: small folders of tables that every number of the book comes from.
+
+A record lies in RESULTS/runs/PROFILE/SYSTEM/LABELS/seed-N[/CHANGES]:
+
+    record.json     settings, hashes, costs, history, summary; written last, so it says "whole"
+    cases.csv.gz    one row per cohort and test slice (pixels of the model's grid), then one per
+                    cohort and test scan, without a slice (3D, mm, of the slices used, on that grid)
+    answers.npz     the masks of all test slices as packed bits, presence, boxes, peaks of maps; and
+                    of a few of them, for pictures, all that the system said
+"""
+
+import gzip
+import json
+import math
+import re
+import tempfile
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from samnb.base.errors import DataError, SamnbError
+from samnb.base.files import read_json, write_json
+from samnb.base.paths import results_root
+from samnb.evaluation.answers import Answers
+from samnb.studies import Profile, _build
+
+RECORD, CASES, ANSWERS = "record.json", "cases.csv.gz", "answers.npz"
+PICTURED = "picture "  # before the names of arrays of pictures
+DECIMALS = 5  # of the tables
+OF_SCANS = ["dice", "hd95", "surface_dice", "hd", "iou"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training and its test.
+
+    labels: how many slices have masks; None: all of them; 0: none. changes: settings other than the
+    profile's, such as "prompting.threshold=0.3"; they are put into one form and order.
+    """
+
+    profile: Profile
+    system: str
+    labels: int | None
+    seed: int
+    changes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "system", self.system.replace("-", "_").lower())
+        changes = (self.changes,) if isinstance(self.changes, str) else self.changes
+        object.__setattr__(self, "changes", _ordered(changes))
+
+    @property
+    def chosen(self) -> Profile:
+        """The profile with the changes made."""
+        return apply_changes(self.profile, self.changes)
+
+    @property
+    def slug(self) -> str:
+        """The changes as one name of a folder; empty without any."""
+        return ",".join(re.sub(r"[^\w.=+-]+", "-", change).strip("-") for change in self.changes)
+
+    @property
+    def folder(self) -> Path:
+        labels = "full" if self.labels is None else f"labels-{self.labels}"
+        folder = runs_folder(self.profile) / self.system / labels / f"seed-{self.seed}"
+        return folder / self.slug if self.changes else folder
+
+    def __str__(self) -> str:
+        labels = "all labels" if self.labels is None else f"{self.labels} labels"
+        return ", ".join([self.system, labels, f"seed {self.seed}", *self.changes])
+
+
+@dataclass(frozen=True)
+class Record:
+    """A finished run, as it lies in its folder."""
+
+    facts: dict[str, Any]  # record.json
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """As tables print it: SAM-Mix-50."""
+        return self.facts["name"]
+
+    @property
+    def cases(self) -> pd.DataFrame:
+        """Slices and scans in one table; scans have no slice."""
+        return _read_table(self.folder / CASES)
+
+    @property
+    def slices(self) -> pd.DataFrame:
+        cases = self.cases
+        return cases[cases["slice"].notna()].astype({"slice": int, "label": int})
+
+    @property
+    def scans(self) -> pd.DataFrame:
+        cases = self.cases
+        rows = cases[cases["slice"].isna()].reset_index(drop=True)
+        return rows[["cohort", "target", "user", "patient", "scan", *OF_SCANS]]
+
+    @property
+    def answers(self) -> dict[str, Answers]:
+        """By cohort, of all test slices; empty for a record that was made before they were kept."""
+        stored = self._stored()
+        return {
+            cohort: Answers(
+                **{
+                    field.name: stored.get(f"{cohort}/{field.name}")
+                    for field in fields(Answers)
+                    if field.name not in ("side", "seconds")
+                },
+                side=int(stored["side"]),
+            )
+            for cohort in sorted({name.split("/")[0] for name in stored if name.endswith("/bits")})
+        }
+
+    @property
+    def pictures(self) -> dict[str, np.ndarray]:
+        """Answers on a few test slices, by name; masks unpacked to bool."""
+        stored = self._stored()
+        side = int(stored["side"])
+        shown = {name.removeprefix(PICTURED): value
+                 for name, value in stored.items() if name.startswith(PICTURED)}  # fmt: skip
+        for name in ("masks", "alternatives"):
+            if name in shown:
+                shown[name] = np.unpackbits(shown[name], axis=-1, count=side).astype(bool)
+        return shown
+
+    def _stored(self) -> dict[str, np.ndarray]:
+        with np.load(self.folder / ANSWERS, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+
+
+@dataclass(frozen=True)
+class Contents:
+    """All that a record is written from; `facts` becomes record.json.
+
+    pictures: as `Record.pictures` gives them.
+    """
+
+    facts: dict[str, Any]
+    cases: pd.DataFrame
+    answers: dict[str, Answers]
+    pictures: dict[str, np.ndarray]
+
+
+def runs_folder(profile: Profile) -> Path:
+    """Where all records of a profile lie."""
+    return results_root() / "runs" / profile.name
+
+
+def _ordered(changes: tuple[str, ...]) -> tuple[str, ...]:
+    """Changes in one form, sorted: `0.30` and `0.3` are the same run."""
+    settings: dict[str, Any] = {}
+    for change in changes:
+        name, sign, value = change.partition("=")
+        name = name.strip()
+        if not sign or not name:
+            raise SamnbError(f"'{change}' changes nothing.", "write it as name=value.")
+        if name in settings:
+            raise SamnbError(f"{name} is changed twice.", "give it one value.")
+        settings[name] = _value(value.strip())
+    return tuple(
+        f"{name}={value if isinstance(value, str) else json.dumps(value)}"
+        for name, value in sorted(settings.items())
+    )
+
+
+def _value(text: str) -> Any:
+    """A value as JSON writes it (so 1e-3 is a number), else as YAML does, else the text."""
+    for read in (json.loads, yaml.safe_load):
+        try:
+            return read(text)
+        except (ValueError, yaml.YAMLError):
+            continue
+    return text
+
+
+def apply_changes(profile: Profile, changes: tuple[str, ...]) -> Profile:
+    """The profile with dotted settings changed; an unknown one is an error that names the known."""
+    if not changes:
+        return profile
+    values = asdict(profile)
+    for change in _ordered(changes):
+        path, _, value = change.partition("=")
+        *parents, last = path.split(".")
+        place = values
+        for name in parents:
+            place = _inside(place, name, path)
+        _inside(place, last, path)
+        place[last] = _value(value)
+    return _build(Profile, values, "changed settings")
+
+
+def _inside(place: Any, name: str, path: str) -> Any:
+    if isinstance(place, dict) and name in place:
+        return place[name]
+    known = f"known here are {', '.join(place)}" if isinstance(place, dict) else "it is no group"
+    raise SamnbError(f"No setting {path}.", f"look at '{name}': {known}.")
+
+
+def read_record(run: Run) -> Record | None:
+    """The run's record if there is one, fresh or not."""
+    return _read(run.folder) if (run.folder / RECORD).is_file() else None
+
+
+def all_records(profile: Profile) -> list[Record]:
+    """Every record of the profile, by folder."""
+    return [_read(path.parent) for path in sorted(runs_folder(profile).rglob(RECORD))]
+
+
+def run_of(record: Record, profile: Profile) -> Run:
+    """Which run left this record."""
+    facts = record.facts
+    changes = tuple(facts["changes"])
+    return Run(profile, facts["system"], facts["labels"], facts["seed"], changes)
+
+
+def load_cases(profile: Profile, what: str = "slices") -> pd.DataFrame:
+    """The tables of all records of the profile as one; what: "slices" or "scans".
+
+    Before the table's own columns: system (its name, such as SAM-Mix-50), seed, change ("" for the
+    profile as it is).
+    """
+    if what not in ("slices", "scans"):
+        raise SamnbError(f"No table '{what}'.", "use slices or scans.")
+    tables = []
+    for record in all_records(profile):
+        table = record.slices if what == "slices" else record.scans
+        table.insert(0, "system", record.name)
+        table.insert(1, "seed", record.facts["seed"])
+        table.insert(2, "change", run_of(record, profile).slug)
+        tables.append(table)
+    if not tables:
+        raise SamnbError(
+            f"{runs_folder(profile)}: no record is here.",
+            f"make them: samnb run --all --profile {profile.name}",
+        )
+    return pd.concat(tables, ignore_index=True)
+
+
+def write_record(run: Run, contents: Contents) -> Record:
+    """Put a record into the run's folder, in place of an older one.
+
+    All is written elsewhere first. A process that is killed leaves the old record, the new one, or
+    none.
+    """
+    run.folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=run.folder, prefix=".writing-") as name:
+        written = Path(name)
+        _write_table(written / CASES, contents.cases)
+        np.savez_compressed(written / ANSWERS, **_packed(contents))
+        write_json(written / RECORD, plain(contents.facts))
+        # The folder itself stays: changed runs have theirs inside it.
+        (run.folder / RECORD).unlink(missing_ok=True)
+        for path in sorted(written.iterdir(), key=lambda path: path.name == RECORD):
+            path.replace(run.folder / path.name)
+    return _read(run.folder)
+
+
+def _packed(contents: Contents) -> dict[str, np.ndarray]:
+    """The arrays of answers and pictures under the names they have in the file."""
+    shown = dict(contents.pictures)
+    stored = {"side": np.int64(shown["masks"].shape[-1])}
+    for name in ("masks", "alternatives"):
+        if name in shown:
+            shown[name] = np.packbits(shown[name], axis=-1)
+    for cohort, given in contents.answers.items():
+        for field in fields(Answers):
+            value = getattr(given, field.name)
+            if isinstance(value, np.ndarray):
+                stored[f"{cohort}/{field.name}"] = value
+    return stored | {f"{PICTURED}{name}": value for name, value in shown.items()}
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON knows it: what is not a number is null."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def table_text(table: pd.DataFrame) -> str:
+    """A table as it is written: rounded, so that equal tables are equal texts."""
+    return table.round(DECIMALS).to_csv(index=False, lineterminator="\n")
+
+
+def _write_table(path: Path, table: pd.DataFrame) -> None:
+    # No time in the archive: the same table is the same file.
+    path.write_bytes(gzip.compress(table_text(table).encode(), mtime=0))
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    kinds = dict.fromkeys(("cohort", "target", "user", "patient", "scan"), str)
+    try:
+        return pd.read_csv(path, dtype=kinds | dict.fromkeys(("slice", "label"), "Int64"))
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(path, f"cannot be read as a table ({error})", "run it again.") from error
+
+
+def _read(folder: Path) -> Record:
+    try:
+        return Record(read_json(folder / RECORD), folder)
+    except ValueError as error:
+        raise DataError(folder / RECORD, f"not valid JSON ({error})", "run it again.") from error

@@ -1,0 +1,42 @@
+"""The classifier by itself: stage one of SAM-PP, and how far its map goes as a segmentation."""
+
+import torch
+from torch import Tensor, nn
+
+from samnb.networks.classifier import PRESENT, Classifier
+from samnb.prompts.boxes import boxes_of_maps
+from samnb.studies import Profile
+from samnb.systems.map_prompted import ACTIVATIONS, mask_of_map
+from samnb.systems.method import Answer, Batch
+from samnb.training.losses import focal_loss
+
+
+class CamAlone(nn.Module):
+    """Learns from image labels only (Eq. 3); its mask is the thresholded map (Eq. 5)."""
+
+    def __init__(self, classifier: Classifier, profile: Profile):
+        super().__init__()
+        self.classifier = classifier
+        self.settings, self.prompting = profile.classifier, profile.prompting
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """The focal loss of the slices with image labels."""
+        logits = self.classifier(batch.images)
+        return {"loss": focal_loss(logits, batch.labels, self.settings.alpha, self.settings.gamma)}
+
+    @torch.no_grad()
+    def segment(self, images: Tensor) -> Answer:
+        """Class, map, box, and the active pixels as mask."""
+        side = images.shape[-1]
+        features = self.classifier.features(images)
+        presence = self.classifier.logits(features).float().softmax(dim=1)[:, PRESENT]
+        maps = ACTIVATIONS[self.prompting.activation](features.float(), self.classifier.head)
+        found = boxes_of_maps(maps, self.prompting, side)
+        boxes = torch.where((presence > 0.5)[:, None], found.boxes[found.main], torch.nan)
+        masks = mask_of_map(maps, presence, self.prompting.threshold, side)
+        return Answer(masks, presence, maps, boxes)
+
+
+def build(profile: Profile, seed: int) -> CamAlone:
+    """A fresh classifier; its weights are drawn from torch's generator."""
+    return CamAlone(Classifier(profile.classifier.width, profile.classifier.channels), profile)

@@ -1,0 +1,50 @@
+"""U-Net (Ronneberger, Fischer and Brox, 2015), fully supervised: the baseline of all baselines.
+
+MONAI's BasicUNet with the published widths 64 to 1024, batch normalisation and ReLU. Its last
+upsampling keeps 128 channels where the original halves them to 64, which makes 0.2 % more
+parameters. SAM-Mix does not name the loss of its U-Net; here it is Dice + binary cross-entropy,
+the Dice of a whole step's slices at once, because one slice without target has none to raise.
+"""
+
+import torch
+from monai.losses import DiceCELoss
+from monai.networks.nets import BasicUNet
+from torch import Tensor, nn
+
+from samnb.networks.sides import check_side
+from samnb.studies import Profile
+from samnb.systems.method import Answer, Batch
+
+HALVINGS = 4
+
+
+class UNet(nn.Module):
+    """Learns from the marked slices alone; `width` is the number of channels of the first stage."""
+
+    def __init__(self, width: int = 64):
+        super().__init__()
+        features = (width, 2 * width, 4 * width, 8 * width, 16 * width, width)
+        relu = ("ReLU", {"inplace": True})
+        self.network = BasicUNet(2, 1, 1, features, act=relu, norm="batch")
+        self.loss = DiceCELoss(sigmoid=True, batch=True)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """images (N, 1, S, S), 0-1 -> (N, 1, S, S), above 0 inside the target."""
+        check_side(images, "U-Net", 2**HALVINGS)
+        # Channels last in memory is about a third faster on a CPU, and every layer passes it on.
+        # Copied, since a picture of one channel counts as being so already, and would stay.
+        centred = torch.empty_like(images, memory_format=torch.channels_last)
+        return self.network(centred.copy_((images - 0.5) * 2)).float()
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        return {"loss": self.loss(self.logits(batch.marked), batch.masks[:, None].float())}
+
+    @torch.no_grad()
+    def segment(self, images: Tensor) -> Answer:
+        """images (N, 1, S, S), 0-1."""
+        return Answer(masks=self.logits(images)[:, 0] > 0)
+
+
+def build(profile: Profile, seed: int) -> UNet:
+    """The U-Net of a profile, with random weights of torch's generator, which the caller seeds."""
+    return UNet(profile.baselines.unet_width)
