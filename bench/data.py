@@ -124,8 +124,8 @@ def plain(folder: Path) -> None:
 
 def ours(folder: Path) -> None:
     from samnb.data.layouts import list_scans
+    from samnb.data.settings import SliceSettings
     from samnb.data.slices import prepare
-    from samnb.studies import SliceSettings
 
     settings = SliceSettings(SIDE, WIDTH, LOW + WIDTH / 2, KEPT)
     with tempfile.TemporaryDirectory() as place:

@@ -46,13 +46,13 @@ from samnb.networks.sam import prompting
 from samnb.networks.sam.lora import add_lora
 from samnb.networks.sam.model import build_sam
 from samnb.networks.sam.prompting import Masks, Prompts
+from samnb.networks.sam.settings import LoraSettings
 from samnb.networks.sam.weights import POCKET, load_sam
 from samnb.pretraining import evaluate as held_out
 from samnb.pretraining import recipe
 from samnb.pretraining.recipe import Pretraining, ShapeStream
 from samnb.pretraining.release import TARGETS
 from samnb.pretraining.shapes import draw_shapes
-from samnb.studies import LoraSettings
 from samnb.training.loop import fit
 from samnb.training.schedules import TrainingSettings, build_optimiser
 

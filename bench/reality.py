@@ -59,7 +59,7 @@ def liver_boxes(profile: Profile) -> Iterator[dict]:
             add_lora(sam, profile.sam.lora, profile.sam.trained, seed)
             chosen = cohort.labelled_rows(profile, "ct", labels)
             taught = (torch.from_numpy(values) for values in slices.load(chosen))
-            teach_with_boxes(sam, *taught, profile.sam.adaptation, seed)
+            teach_with_boxes(sam, *taught, profile.adaptation, seed)
         for quality in QUALITIES:
             boxes = shaken(masks.bool(), quality)
             found = dice(segment_in_boxes(sam, images, boxes).numpy(), masks.numpy())

@@ -24,7 +24,7 @@ import torch
 from samnb.networks.sam.lora import add_lora
 from samnb.networks.sam.model import build_sam, encode
 from samnb.networks.sam.prompting import Prompts, decode
-from samnb.studies import LoraSettings
+from samnb.networks.sam.settings import LoraSettings
 
 STEPS = [("pocket", 128, 12, 8), ("vit_b", 256, 1, 3), ("vit_b", 1024, 1, 2)]  # batch, repeats
 IMAGES = 16

@@ -15,14 +15,15 @@ from samnb.base import paths
 from samnb.base.files import atomic_path
 from samnb.data.layouts import list_scans
 from samnb.data.layouts.plain_folder import FolderRules
+from samnb.data.settings import SliceSettings
 from samnb.data.slices import SliceSet, prepare
 from samnb.evaluation.metrics import dice
 from samnb.networks.sam.weights import load_sam
 from samnb.prompts.box_prompted import segment_in_boxes
 from samnb.prompts.boxes import box_of, boxes_with_iou
 from samnb.runs.derived import note
-from samnb.studies import SliceSettings, load_profile
 from samnb.studies import cohorts as cohort
+from samnb.studies import load_profile
 
 WHOLE = SliceSettings(side=128, window_width=None, window_center=None, middle=1.0)
 BY_VOLUME = FolderRules(patient=r"i(\d+)_")

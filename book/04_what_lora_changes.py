@@ -48,6 +48,7 @@ from myst_nb import glue
 from samnb.evaluation.metrics import dice
 from samnb.networks.sam.adapters import load_adapter, save_adapter
 from samnb.networks.sam.lora import add_lora, count_parameters, merge
+from samnb.networks.sam.settings import LoraSettings
 from samnb.networks.sam.weights import load_sam
 from samnb.prompts.box_prompted import segment_in_boxes
 
@@ -55,8 +56,8 @@ from samnb.prompts.box_prompted import segment_in_boxes
 from samnb.prompts.boxes import box_of
 from samnb.reports import charts, pictures, style
 from samnb.reports.parameters import parameter_table
-from samnb.studies import LoraSettings, load_profile
 from samnb.studies import cohorts as cohort
+from samnb.studies import load_profile
 from samnb.training.adaptation import teach_with_boxes
 
 style.use()
@@ -135,7 +136,7 @@ known = {
     count: [torch.from_numpy(values) for values in slices.load(subset.rows)]
     for count, subset in subsets.items()
 }
-recipe = {"settings": profile.sam.adaptation, "seed": profile.seed}
+recipe = {"settings": profile.adaptation, "seed": profile.seed}
 print(recipe["settings"])
 
 # %% tags=["nbval-ignore-output"]

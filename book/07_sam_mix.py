@@ -41,6 +41,9 @@ import pandas as pd
 import torch
 
 from samnb.evaluation.metrics import dice
+
+# %%
+from samnb.method import Batch
 from samnb.prompts.box_prompted import segment_in_boxes
 from samnb.prompts.boxes import active_pixels, box_of
 from samnb.reports import boxes, cams, curves, style
@@ -57,9 +60,6 @@ from samnb.runs.records import Run
 from samnb.studies import cohorts as cohort
 from samnb.studies import load_profile
 from samnb.systems import sam_mix
-
-# %%
-from samnb.systems.method import Batch
 
 style.use()
 profile = load_profile(PROFILE)

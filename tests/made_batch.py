@@ -2,7 +2,7 @@
 
 import torch
 
-from samnb.systems.method import Batch
+from samnb.method import Batch
 
 
 def made_batch(side: int) -> Batch:

@@ -9,20 +9,25 @@ from torch import nn
 from torch.nn import functional as F
 
 from samnb.base.errors import SamnbError
-from samnb.studies import BaselineSettings, TransUNetSettings, load_profile
+from samnb.method import Batch
+from samnb.studies import load_profile
 from samnb.systems import multimix, nnunet, transunet, unet
-from samnb.systems.method import Batch
+from samnb.systems.multimix import MultiMixSettings
+from samnb.systems.nnunet import NnUNetSettings
+from samnb.systems.transunet import TransUNetSettings
+from samnb.systems.unet import UNetSettings
 
 SYSTEMS = {"unet": unet, "nnunet": nnunet, "transunet": transunet, "multimix": multimix}
 # Learning rate and steps that four slices take. MultiMix drops a quarter of everything: it is slow.
 HEART = {"unet": (3e-2, 60), "nnunet": (1e-2, 40), "transunet": (3e-3, 60), "multimix": (2e-2, 150)}
-NARROW = BaselineSettings(
-    unet_width=4,
-    nnunet_width=8,
-    nnunet_most=32,
-    multimix_width=4,
-    transunet=TransUNetSettings(stem=16, units=(1, 1, 1), embed=32, layers=1, heads=2, channels=1),
-)
+NARROW = {
+    "unet": UNetSettings(width=4),
+    "nnunet": NnUNetSettings(width=8, most=32),
+    "multimix": MultiMixSettings(width=4),
+    "transunet": TransUNetSettings(
+        stem=16, units=(1, 1, 1), embed=32, layers=1, heads=2, channels=1
+    ),
+}
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +37,7 @@ def _seeded():
 
 def made(name):
     """The narrow system for slices of 64 x 64."""
-    profile = replace(load_profile("smoke"), baselines=NARROW)
+    profile = replace(load_profile("smoke"), **NARROW)
     return SYSTEMS[name].build(profile, 0)
 
 
@@ -79,7 +84,7 @@ def test_the_paper_profile_has_the_published_sizes(name, published):
 
 
 def test_transunet_is_the_published_network_to_the_last_parameter():
-    settings = load_profile("paper").baselines.transunet
+    settings = load_profile("paper").transunet
     with torch.device("meta"):
         network = transunet.TransUNetNetwork(224, settings, classes=9)
         logits = network(torch.empty(1, 1, 224, 224))

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from samnb.data.slices import SliceSet
-from samnb.studies import LearningSettings
 from samnb.training.batches import steps_per_epoch, training_batches
+from samnb.training.settings import LearningSettings
 
 COUNT, SIDE = 13, 8
 SETTINGS = LearningSettings(batch=5, marked=3)

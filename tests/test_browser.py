@@ -48,8 +48,8 @@ ASKED = {
 def profile():
     """The smoke profile, whose adapter learns for one step only."""
     smoke = load_profile("smoke")
-    short = replace(smoke.sam.adaptation, steps=1)
-    return replace(smoke, sam=replace(smoke.sam, adaptation=short))
+    short = replace(smoke.adaptation, steps=1)
+    return replace(smoke, adaptation=short)
 
 
 @pytest.fixture(scope="module")

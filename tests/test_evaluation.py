@@ -10,7 +10,7 @@ from samnb.data.slices import SliceSet
 from samnb.evaluation import answers
 from samnb.evaluation import examine as evaluation
 from samnb.evaluation.metrics import measure
-from samnb.systems.method import Answer
+from samnb.method import Answer
 
 SIDE = 16
 COUNT = 80  # more than a chunk in the first scan

@@ -64,34 +64,37 @@ def test_conda_users_get_the_lock():
     assert environment["dependencies"][-1] == {"pip": ["-r requirements.lock"]}
 
 
-# Floors: what stands above may use what is below, never back.
-FORBIDDEN = {
-    "samnb/data": (
-        "samnb.models",
-        "samnb.training.loop",
-        "samnb.reports",
-        "samnb.runs.experiments",
-    ),
-    "samnb/models": (
-        "samnb.data",
-        "samnb.training.loop",
-        "samnb.reports",
-        "samnb.runs.experiments",
-    ),
-    "samnb/reports": ("samnb.models", "samnb.training.loop", "samnb.runs.experiments"),
-    "samnb/studies": ("samnb.data", "samnb.models"),
-}
+# Rooms and flat files, from the ground up: each may import only what stands before it.
+ROOMS = (
+    *("base", "data", "phantoms", "networks", "prompts", "method", "evaluation", "training"),
+    *("systems", "studies", "runs", "reports", "pretraining", "browser", "cli"),
+)
 
 
-@pytest.mark.parametrize("folder", FORBIDDEN)
-def test_no_module_imports_from_the_floor_above(folder):
+def _room(module: str) -> str | None:
+    """The room or flat file of a module of the package; None of the package itself."""
+    _, _, inside = module.partition(".")
+    return inside.split(".")[0] or None
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_room_imports_from_a_later_one(room):
+    place = ROOT / "samnb" / room
+    files = sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
+    assert files
+    allowed = ROOMS[: ROOMS.index(room) + 1]
     faults = [
         f"{path.relative_to(ROOT)} imports {module}"
-        for path in sorted((ROOT / folder).rglob("*.py"))
+        for path in files
         for module in _imports(path)
-        if module.startswith(FORBIDDEN[folder])
+        if module.startswith("samnb.") and _room(module) not in allowed
     ]
     assert not faults
+
+
+def test_every_file_of_the_package_stands_in_a_room():
+    inside = {path.stem for path in (ROOT / "samnb").iterdir() if path.name[0] not in "_."}
+    assert inside == set(ROOMS)
 
 
 def _imports(path: Path) -> set[str]:
@@ -99,6 +102,8 @@ def _imports(path: Path) -> set[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module == "samnb":
+            found |= {f"samnb.{name.name}" for name in node.names if name.name != "__version__"}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found.add(node.module)
     return found

@@ -8,6 +8,7 @@ import torch
 from samnb.networks.sam.lora import add_lora
 from samnb.networks.sam.model import build_sam, encode
 from samnb.networks.sam.prompting import Masks, decode
+from samnb.networks.sam.settings import LoraSettings
 from samnb.prompts import box_prompted
 from samnb.prompts import clicks as interactive
 from samnb.prompts.box_prompted import BoxPrompted, segment_in_boxes, shuffled_batches
@@ -20,7 +21,6 @@ from samnb.prompts.boxes import (
     random_click,
 )
 from samnb.prompts.clicks import click_and_correct, segment_by_clicks
-from samnb.studies import LoraSettings
 
 SIDE = 64
 

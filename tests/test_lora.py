@@ -17,9 +17,9 @@ from samnb.networks.sam.adapters import load_adapter, save_adapter
 from samnb.networks.sam.lora import add_lora, count_parameters, expose_query_value, merge
 from samnb.networks.sam.model import SAM_SIZES, SamSize, build_sam, encode
 from samnb.networks.sam.prompting import Prompts, decode
+from samnb.networks.sam.settings import LoraSettings
 from samnb.networks.sam.weights import base_hash
 from samnb.reports.parameters import parameter_table
-from samnb.studies import LoraSettings
 
 CARD = {"data": "noise", "labels": 3, "metrics": {"dice": 0.5}}
 BOTH = ("mask_decoder", "prompt_encoder")

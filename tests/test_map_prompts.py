@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from samnb.base.errors import SamnbError
-from samnb.prompts.boxes import active_pixels, boxes_of_maps, widen
-from samnb.studies import PromptingSettings
+from samnb.prompts.boxes import PromptingSettings, active_pixels, boxes_of_maps, widen
 
 ONE = PromptingSettings(threshold=0.5)
 EACH = PromptingSettings(threshold=0.5, regions="each")

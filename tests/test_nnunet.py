@@ -12,6 +12,7 @@ import yaml
 from torch import nn
 
 from samnb.base.errors import SamnbError
+from samnb.method import Batch
 from samnb.networks.nnunet_plan import (
     LEAST_STD,
     Fingerprint,
@@ -21,9 +22,9 @@ from samnb.networks.nnunet_plan import (
     plan_text,
     unseen_fingerprint,
 )
-from samnb.studies import BaselineSettings, load_profile
+from samnb.studies import load_profile
 from samnb.systems import nnunet
-from samnb.systems.method import Batch
+from samnb.systems.nnunet import NnUNetSettings
 from samnb.training.augmentation import augment, augmentations
 
 
@@ -299,7 +300,7 @@ def test_a_trained_network_can_be_copied():
 def test_the_switch_runs_its_own_schedule():
     profile = load_profile("smoke")
     assert nnunet.learning_of(profile) == profile.learning["nnunet"]
-    profile = replace(profile, baselines=BaselineSettings(nnunet_schedule="own"))
+    profile = replace(profile, nnunet=NnUNetSettings(schedule="own"))
     own = nnunet.learning_of(profile)
     assert (own.epochs, own.steps_per_epoch) == (1000, 250)
     assert own.marked == nnunet.build(profile, 0).plan.batch

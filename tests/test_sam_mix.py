@@ -9,12 +9,12 @@ import torch
 from made_batch import made_batch
 
 from samnb.base.errors import SamnbError
+from samnb.method import Batch
 from samnb.networks.sam.prompting import Masks, Prompts, decode
 from samnb.prompts.boxes import MapBoxes
 from samnb.studies import load_profile
 from samnb.systems import cam_alone, map_prompted, sam_mix, sam_mix_improved, sam_pp
 from samnb.systems.map_prompted import MapPrompted, mask_of_map
-from samnb.systems.method import Batch
 from samnb.systems.registry import SYSTEMS, find_system
 
 PROFILE = load_profile("smoke")

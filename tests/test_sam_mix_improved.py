@@ -8,9 +8,9 @@ import torch
 from made_batch import made_batch
 
 from samnb.base.errors import SamnbError
+from samnb.method import Batch
 from samnb.studies import load_profile
 from samnb.systems import sam_mix, sam_mix_improved
-from samnb.systems.method import Batch
 from samnb.systems.sam_mix_improved import SamMixImproved, best_silence
 
 PROFILE = load_profile("smoke")

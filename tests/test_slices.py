@@ -22,9 +22,9 @@ from samnb.data import slices
 from samnb.data.formats import nifti
 from samnb.data.geometry import geometry_of, restore_mask, to_canonical
 from samnb.data.layouts import list_scans, open_scan
+from samnb.data.settings import SliceSettings
 from samnb.data.slices import prepare
 from samnb.data.slicing import UNKNOWN, middle_slices, slice_scan
-from samnb.studies import SliceSettings
 
 SETTINGS = SliceSettings(side=32)
 # Axis order and directions of the file, and spacing along them.
@@ -286,7 +286,7 @@ from pathlib import Path
 from samnb.data import parts as build
 from samnb.data.layouts import list_scans
 from samnb.data.slices import prepare
-from samnb.studies import SliceSettings
+from samnb.data.settings import SliceSettings
 
 done = 0
 original = build.build_part

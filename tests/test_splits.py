@@ -6,7 +6,7 @@ import pytest
 
 from samnb.base.errors import DataError, LeakError, SamnbError
 from samnb.data import splits
-from samnb.studies import SplitSettings
+from samnb.data.settings import SplitSettings
 
 LITS = [f"volume-{number}" for number in range(131)]
 SETTINGS = SplitSettings(train=100, validation=5, test=25)

@@ -15,12 +15,13 @@ import tiny
 import torch
 
 from samnb.base.errors import SamnbError
+from samnb.data.settings import SplitSettings
 from samnb.evaluation.metrics import METRICS
 from samnb.runs import stock_nnunet
 from samnb.runs.records import Contents, Run, write_record
 from samnb.runs.teaching import material
-from samnb.studies import LearningSettings, SplitSettings
 from samnb.studies.cohorts import cohort_split
+from samnb.training.settings import LearningSettings
 
 LABELS = 4
 

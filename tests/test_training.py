@@ -16,7 +16,7 @@ from torch import nn
 
 import samnb.training.checkpoint
 from samnb.base.errors import SamnbError
-from samnb.systems.method import Batch
+from samnb.method import Batch
 from samnb.training.loop import Trained, TrainingSettings, fit
 
 STEPS = 12

@@ -12,8 +12,8 @@ from samnb.base.errors import SamnbError
 from samnb.networks.sam import weights
 from samnb.networks.sam.lora import add_lora
 from samnb.networks.sam.model import SAM_SIZES, SamSize, build_sam, encode
+from samnb.networks.sam.settings import LoraSettings
 from samnb.networks.sam.weights import base_hash, fit_to_side, load_sam, load_weights, published
-from samnb.studies import LoraSettings
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from samnb.method import Answer, Batch
 from samnb.studies import Profile, load_profile
 from samnb.studies.cohorts import cohort_slices
 from samnb.systems import registry
-from samnb.systems.method import Answer, Batch
 
 SIDE = 32
 PROFILE = """

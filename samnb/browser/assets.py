@@ -104,7 +104,7 @@ def _teach(profile: Profile, slices: SliceSet, labels: int) -> Sam:
     subset = cohort.labelled_subsets(profile, COHORT)[labels]
     sam = add_lora(load_sam(profile.sam.size, profile.sam.side), profile.sam.lora)
     images, masks = _load(slices, list(subset.rows))
-    return merge(teach_with_boxes(sam, images, masks, profile.sam.adaptation, profile.seed)).eval()
+    return merge(teach_with_boxes(sam, images, masks, profile.adaptation, profile.seed)).eval()
 
 
 def _write_slice(

@@ -8,7 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from samnb.base.paths import data_root
-from samnb.studies import CohortSettings, Profile
+from samnb.data.settings import CohortSettings
+from samnb.studies import Profile
 
 PACKAGES = ("samnb", "torch", "torchvision", "monai", "segment-anything", "peft", "numpy")
 ROOM_FOR_A_COHORT = 2e9  # bytes: the phantoms of the pocket profile and their slices, with room

@@ -20,8 +20,8 @@ from samnb.base.errors import DataError, SamnbError
 from samnb.base.files import atomic_path
 from samnb.base.workers import end_with_parent
 from samnb.data.layouts import ScanFiles
+from samnb.data.settings import SliceSettings
 from samnb.data.slicing import ScanSlices, slice_scan
-from samnb.studies import SliceSettings
 
 
 @dataclass(frozen=True)

@@ -41,8 +41,8 @@ from samnb.data.parts import (
     read_part_tables,
     write_error,
 )
+from samnb.data.settings import SliceSettings
 from samnb.data.slicing import LEVELS, check_settings
-from samnb.studies import SliceSettings
 
 FAULTS, CONTENT = "faults.json", "content.json"
 # Where the code begins that decides what a cache holds.

@@ -15,8 +15,8 @@ import numpy as np
 from samnb.base.errors import DataError, SamnbError
 from samnb.data.geometry import Geometry, fit_image, fit_mask, geometry_of, to_canonical
 from samnb.data.layouts import Scan, ScanFiles, open_scan
+from samnb.data.settings import SliceSettings
 from samnb.data.volume import Volume
-from samnb.studies import SliceSettings
 
 # Images are stored as 16-bit integers: 0–65535 stands for 0–1. Half precision floats would take the
 # same room, but are 30 times coarser near 1 (0.2 HU of a 400 HU window against 0.006).

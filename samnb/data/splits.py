@@ -17,7 +17,7 @@ import pandas as pd
 from samnb.base.errors import DataError, LeakError, SamnbError
 from samnb.base.files import atomic_path
 from samnb.data.scan import natural_key
-from samnb.studies import SplitSettings
+from samnb.data.settings import SplitSettings
 
 
 @dataclass(frozen=True)

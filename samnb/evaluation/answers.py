@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from samnb.data.slices import SliceSet
-from samnb.systems.method import Answer
+from samnb.method import Answer
 
 CHUNK = 32  # slices segmented at once
 PICTURED = {1: 6, 0: 2}  # slices kept for pictures, with and without the target

@@ -92,7 +92,7 @@ def box_fit(boxes: Tensor, truths: np.ndarray) -> np.ndarray:
 def hits(peaks: np.ndarray, truths: np.ndarray) -> np.ndarray:
     """The pointing game: 1 where the pixel (row, column) lies inside the mask (N, S, S), else 0.
 
-    NaN where the mask is empty. peaks: (N, 2), as `samnb.evaluation.answers.peaks` reads them off a map.
+    NaN where the mask is empty. peaks: (N, 2), as `answers.peaks` reads them off a map.
     """
     inside = truths[np.arange(len(truths)), peaks[:, 0], peaks[:, 1]].astype(float)
     return np.where(truths.any(axis=(1, 2)), inside, np.nan)

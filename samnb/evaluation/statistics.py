@@ -108,7 +108,7 @@ def _complete(cases: pd.DataFrame, metric: str) -> None:
     if missing:
         raise SamnbError(
             f"{missing} of {len(cases)} cases have no {metric}",
-            "measure every case; the empty rules of samnb.evaluation.metrics give each one a number",
+            "measure every case; the empty rules of evaluation/metrics.py give each one a number",
         )
 
 

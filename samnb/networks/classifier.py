@@ -5,9 +5,22 @@ segmentation uses it: output stride 8, so that its last feature map still knows 
 width the trunk has 105 million parameters; `width` scales the channels of every layer.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class ClassifierSettings:
+    """The classifier whose activation maps become prompts (ResNet38)."""
+
+    width: float = 1.0  # of every layer's channels, as a share of the published ones
+    channels: int = 3  # 3: the published trunk, grey is tripled
+    gamma: float = 2.0  # focus of the focal loss (Eq. 3)
+    alpha: float = 0.25  # weight of the positive class in it; the negative class has the rest
+
 
 ABSENT, PRESENT = 0, 1  # the two classes: the target is not in the slice, or it is
 

@@ -3,6 +3,7 @@
 Boxes are x_min, y_min, x_max, y_max in pixels, max exclusive; points are x, y.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import cv2
@@ -12,7 +13,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from samnb.base.errors import SamnbError
-from samnb.studies import PromptingSettings
+
+
+@dataclass(frozen=True)
+class PromptingSettings:
+    """How an activation map becomes a box (Eq. 5 to 8)."""
+
+    threshold: float = 0.5  # omega: share of the map's maximum above which a pixel is active
+    regions: str = "one"  # "one" box around all active pixels, or "each" connected region its own
+    margin: float = 0.0  # widens the box on every side, as a share of its side
+    jitter: float = 0.1  # noise on the edges of boxes while training, as a share of the box's side
+    activation: str = "evidence"  # "evidence": w1 - w0; "class": the letter of Eq. 4
 
 
 def box_of(masks: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ import torch
 
 from samnb.networks.sam.lora import add_lora, count_parameters
 from samnb.networks.sam.model import build_sam
-from samnb.studies import LoraSettings
+from samnb.networks.sam.settings import LoraSettings
 
 PLACEMENTS = {
     "encoder": (LoraSettings(), ()),

@@ -25,13 +25,15 @@ from samnb.base.paths import CHECKOUT
 from samnb.data import slices as slice_cache
 from samnb.data.layouts import LAYOUTS
 from samnb.networks.sam import weights
+from samnb.networks.sam.settings import SamSettings
 from samnb.runs import teaching
 from samnb.runs.certification.certificates import RUNS, SLICES, lead
 from samnb.runs.records import Record, Run
 from samnb.runs.teaching import material, test_cohorts
-from samnb.studies import Profile, SamSettings
+from samnb.studies import Profile
 from samnb.studies.cohorts import cohort_slices, cohort_split
-from samnb.systems.registry import System, find_system
+from samnb.systems.registry import find_system
+from samnb.systems.system import System
 
 STAGES = ("slices", "weights", "answers", "measures")
 LEARNED = ("training slices", "training split", "labelled slices")  # data that weights come from
@@ -54,7 +56,8 @@ ROOTS = {
 UNCOUNTED = tuple(
     f"samnb/{name}"
     for name in ("data/", "phantoms/", "studies/", "evaluation/costs.py", "training/progress.py",
-                 "networks/sam/adapters.py", "systems/registry.py", "runs/records.py",
+                 "networks/sam/adapters.py", "systems/registry.py", "systems/system.py",
+                 "runs/records.py",
                  *(f"base/{name}.py" for name in ("checkout", "errors", "fetch", "files")),
                  *(f"base/{name}.py" for name in ("paths", "workers")))
 )  # fmt: skip
@@ -196,7 +199,7 @@ def first_run(run: Run) -> Run | None:
         return None
     before = find_system(first)
     # Prompting decides what becomes of a map, not what the classifier has learned.
-    concerned = {"data", "learning", *before.reads} - {"prompting"}
+    concerned = {"data", "learning", *before.settings} - {"prompting"}
     kept = tuple(item for item in run.changes if item.split(".")[0] in concerned)
     return Run(run.profile, first, 0 if before.labels == "image" else run.labels, run.seed, kept)
 
@@ -245,7 +248,10 @@ def _dotted(make: Callable) -> str:
 
 
 def uncounted(definition: Definition) -> bool:
-    return definition.file != COUNTED and definition.file.startswith(UNCOUNTED)
+    hashed_otherwise = definition.name.endswith("Settings")  # by their values
+    return definition.file != COUNTED and (
+        hashed_otherwise or definition.file.startswith(UNCOUNTED)
+    )
 
 
 def _not_slicing(definition: Definition) -> bool:
@@ -262,11 +268,10 @@ def _settings(run: Run) -> dict[str, Any]:
     """Settings in use, how the system is registered, and the sum of the weights SAM starts from."""
     profile, values = run.chosen, asdict(run.chosen)
     system = find_system(run.system)
-    kept = {name: values[name] for name in system.reads}
+    kept = {name: values[name] for name in system.settings}
     kept["learning"] = asdict(teaching.learning(run))
     kept["slices"] = values["data"]["slices"]
     if "sam" in kept:
-        del kept["sam"]["adaptation"]  # of another chapter
         kept["sam"]["weights"] = _weights(profile.sam)
     kept["system"] = {"name": run.system, **_registered(system)}
     return json.loads(json.dumps(kept))

@@ -26,7 +26,7 @@ from samnb.base.errors import DataError, SamnbError
 from samnb.base.files import read_json, write_json
 from samnb.base.paths import results_root
 from samnb.evaluation.answers import Answers
-from samnb.studies import Profile, _build
+from samnb.studies import Profile, build
 
 RECORD, CASES, ANSWERS = "record.json", "cases.csv.gz", "answers.npz"
 PICTURED = "picture "  # before the names of arrays of pictures
@@ -193,7 +193,7 @@ def apply_changes(profile: Profile, changes: tuple[str, ...]) -> Profile:
             place = _inside(place, name, path)
         _inside(place, last, path)
         place[last] = _value(value)
-    return _build(Profile, values, "changed settings")
+    return build(Profile, values, "changed settings")
 
 
 def _inside(place: Any, name: str, path: str) -> Any:

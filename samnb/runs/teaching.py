@@ -14,12 +14,14 @@ from samnb.data.slices import SliceSet
 from samnb.evaluation.answers import evenly
 from samnb.evaluation.examine import mean_dice
 from samnb.runs.records import Run
-from samnb.studies import Declared, LearningSettings, Profile
+from samnb.studies import Profile
 from samnb.studies.cohorts import cohort_slices, cohort_split, labelled_rows
 from samnb.systems.registry import find_system
+from samnb.systems.system import Declared
 from samnb.training.batches import steps_per_epoch, training_batches
 from samnb.training.checkpoint import changeable, restore
 from samnb.training.loop import Trained, TrainingSettings, fit, resolve_precision
+from samnb.training.settings import LearningSettings
 
 WATCHED = 96  # slices of validation patients at most
 LOOKED_AT = 200  # labelled slices at most, for a method that configures itself by them
@@ -77,7 +79,7 @@ def build(run: Run, first: nn.Module | None) -> nn.Module:
     """The run's method before it has learned, its random weights fixed by the seed."""
     torch.manual_seed(run.seed)
     system = find_system(run.system)
-    shown = Declared(run.chosen, system.reads, system.title)
+    shown = Declared(run.chosen, tuple(system.settings), system.title)
     method = system.build(shown, run.seed, *([] if first is None else [first]))
     if hasattr(method, "prepare"):
         seen = material(run)
@@ -102,7 +104,7 @@ def learning(run: Run) -> LearningSettings:
             f"The profile {run.profile.name} does not say how {system.title} learns.",
             f"add {system.learning} to `learning` in it.",
         )
-    shown = Declared(run.chosen, (*system.reads, "learning"), system.title)
+    shown = Declared(run.chosen, (*system.settings, "learning"), system.title)
     return system.schedule(shown) if system.schedule else known
 
 

@@ -16,10 +16,11 @@ from samnb.base import paths
 from samnb.base.errors import DataError, SamnbError
 from samnb.data import splits
 from samnb.data.layouts import FolderRules, ScanFiles, list_scans, open_scan
+from samnb.data.settings import CohortSettings
 from samnb.data.slices import SliceSet, prepare
 from samnb.data.splits import LabelledSubset, Split
 from samnb.phantoms import write_cohort
-from samnb.studies import CohortSettings, Profile
+from samnb.studies.profile import Profile
 
 # Layouts of whole-body collections: a scan may end above or below the target.
 MAY_LACK_TARGET = {"totalsegmentator"}

@@ -3,18 +3,18 @@
 import torch
 from torch import Tensor, nn
 
+from samnb.method import Answer, Batch
 from samnb.networks.classifier import PRESENT, Classifier
 from samnb.prompts.boxes import boxes_of_maps
-from samnb.studies import Profile
-from samnb.systems.map_prompted import ACTIVATIONS, mask_of_map
-from samnb.systems.method import Answer, Batch
+from samnb.systems.map_prompted import ACTIVATIONS, CLASSIFIED, mask_of_map
+from samnb.systems.system import Declared, System
 from samnb.training.losses import focal_loss
 
 
 class CamAlone(nn.Module):
     """Learns from image labels only (Eq. 3); its mask is the thresholded map (Eq. 5)."""
 
-    def __init__(self, classifier: Classifier, profile: Profile):
+    def __init__(self, classifier: Classifier, profile: Declared):
         super().__init__()
         self.classifier = classifier
         self.settings, self.prompting = profile.classifier, profile.prompting
@@ -37,6 +37,9 @@ class CamAlone(nn.Module):
         return Answer(masks, presence, maps, boxes)
 
 
-def build(profile: Profile, seed: int) -> CamAlone:
+def build(profile: Declared, seed: int) -> CamAlone:
     """A fresh classifier; its weights are drawn from torch's generator."""
     return CamAlone(Classifier(profile.classifier.width, profile.classifier.channels), profile)
+
+
+SYSTEMS = {"classifier": System("CAM alone", build, CLASSIFIED, labels="image")}

@@ -3,21 +3,46 @@
 What SAM-PP and SAM-Mix share. They differ only in how the two networks learn.
 """
 
+from dataclasses import dataclass
+
 import torch
 from segment_anything.modeling import Sam
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from samnb.base.errors import SamnbError
-from samnb.networks.classifier import PRESENT, Classifier, class_activation, evidence
+from samnb.method import Answer
+from samnb.networks.classifier import (
+    PRESENT,
+    Classifier,
+    ClassifierSettings,
+    class_activation,
+    evidence,
+)
 from samnb.networks.sam.lora import add_lora
 from samnb.networks.sam.model import encode
 from samnb.networks.sam.prompting import Masks, Prompts, decode
+from samnb.networks.sam.settings import SamSettings
 from samnb.networks.sam.weights import load_sam
-from samnb.prompts.boxes import MapBoxes, active_pixels, boxes_of_maps, jitter_boxes
-from samnb.studies import Profile
-from samnb.systems.method import Answer
+from samnb.prompts.boxes import (
+    MapBoxes,
+    PromptingSettings,
+    active_pixels,
+    boxes_of_maps,
+    jitter_boxes,
+)
+from samnb.systems.system import Declared
 from samnb.training.losses import relative_logits
+
+
+@dataclass(frozen=True)
+class MixSettings:
+    """What the paper leaves open about training classifier and SAM together."""
+
+    segmentation: float = 1.0  # weight of the Dice loss beside the classification loss
+    guidance: float = 1.0  # weight of the loss between map and mask, in the guided form
+    choice: str = "single"  # SAM's answer: its "single" mask, or the "best" scored of the three
+
 
 ACTIVATIONS = {"evidence": evidence, "class": class_activation}
 
@@ -28,7 +53,7 @@ class MapPrompted(nn.Module):
     soft: the map also enters SAM as its mask prompt.
     """
 
-    def __init__(self, classifier: Classifier, sam: Sam, profile: Profile, soft: bool = False):
+    def __init__(self, classifier: Classifier, sam: Sam, profile: Declared, soft: bool = False):
         super().__init__()
         self.classifier, self.sam = classifier, sam
         self.prompting, self.mix, self.focal = profile.prompting, profile.mix, profile.classifier
@@ -107,7 +132,7 @@ class MapPrompted(nn.Module):
         return found
 
 
-def adapted_sam(profile: Profile, seed: int) -> Sam:
+def adapted_sam(profile: Declared, seed: int) -> Sam:
     """The profile's SAM with a fresh adapter, and a copy of the parts that are trained whole."""
     sam = load_sam(profile.sam.size, profile.sam.side, profile.sam.weights)
     return add_lora(sam, profile.sam.lora, profile.sam.trained, seed)
@@ -116,3 +141,8 @@ def adapted_sam(profile: Profile, seed: int) -> Sam:
 def mask_of_map(maps: Tensor, presence: Tensor, threshold: float, side: int) -> Tensor:
     """What the map alone would segment: (N, side, side) bool, empty where nothing is present."""
     return active_pixels(maps, threshold, side) & (presence > 0.5)[:, None, None]
+
+
+# The sections of a profile that these systems read.
+CLASSIFIED = {"classifier": ClassifierSettings, "prompting": PromptingSettings}
+PROMPTED = {**CLASSIFIED, "sam": SamSettings, "mix": MixSettings}

@@ -11,14 +11,22 @@ probability of the target over the marked slices of a step, which is held fixed,
 others. Loss: cross-entropy + 5 Dice (smooth 1, over the batch as a whole) + 0.01 KL.
 """
 
+from dataclasses import dataclass
+
 import torch
 from monai.losses import DiceLoss
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from samnb.method import Answer, Batch
 from samnb.networks.sides import check_side
-from samnb.studies import Profile
-from samnb.systems.method import Answer, Batch
+from samnb.systems.system import Declared, System
+
+
+@dataclass(frozen=True)
+class MultiMixSettings:
+    width: int = 16  # channels of the first stage
+
 
 HALVINGS = 4
 DICE_WEIGHT, KL_WEIGHT = 5.0, 0.01
@@ -124,6 +132,11 @@ def divergence(marked: Tensor, others: Tensor) -> Tensor:
     return (p * (p / q).log() + (1 - p) * ((1 - p) / (1 - q)).log()).mean()
 
 
-def build(profile: Profile, seed: int) -> MultiMix:
+def build(profile: Declared, seed: int) -> MultiMix:
     """The MultiMix of a profile, with random weights of torch's generator: the caller seeds it."""
-    return MultiMix(profile.baselines.multimix_width)
+    return MultiMix(profile.multimix.width)
+
+
+SYSTEMS = {
+    "multimix": System("MultiMix", build, {"multimix": MultiMixSettings}, learning="multimix")
+}

@@ -10,7 +10,7 @@ Two doors beyond those of every method, both optional: `prepare` before training
 of the training slices) and `settle` after it (whether keeping the largest piece helped).
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from samnb.evaluation.metrics import dice
 from samnb.evaluation.simple import largest_pieces
+from samnb.method import Answer, Batch
 from samnb.networks.nnunet_plan import (
     Limits,
     Plan,
@@ -29,9 +30,19 @@ from samnb.networks.nnunet_plan import (
     unseen_fingerprint,
 )
 from samnb.networks.sides import check_side
-from samnb.studies import LearningSettings, Profile
-from samnb.systems.method import Answer, Batch
+from samnb.systems.system import Declared, System
 from samnb.training.augmentation import augment, augmentations
+from samnb.training.settings import LearningSettings
+
+
+@dataclass(frozen=True)
+class NnUNetSettings:
+    """Sizes and schedule; the defaults are the published ones."""
+
+    width: int = 32  # channels of the first stage, as deep as it plans
+    most: int = 512  # channels that no stage exceeds
+    schedule: str = "paper"  # "paper": learning.nnunet; "own": 1000 epochs of 250 steps
+
 
 MIRRORS = ((), (2,), (3,), (2, 3))  # axes flipped in each pass at inference
 OWN_EPOCHS, OWN_STEPS = 1000, 250
@@ -137,10 +148,10 @@ class NnUNet(nn.Module):
         self.largest_component.fill_(bool(gain > 0))
 
 
-def learning_of(profile: Profile) -> LearningSettings:
+def learning_of(profile: Declared) -> LearningSettings:
     """How long nnU-Net learns: as long as the paper's other systems, or by its own schedule."""
     learning = profile.learning["nnunet"]
-    if profile.baselines.nnunet_schedule == "paper":
+    if profile.nnunet.schedule == "paper":
         return learning
     batch = build(profile, 0).plan.batch
     return replace(
@@ -148,11 +159,23 @@ def learning_of(profile: Profile) -> LearningSettings:
     )
 
 
-def build(profile: Profile, seed: int) -> NnUNet:
+def build(profile: Declared, seed: int) -> NnUNet:
     """The nnU-Net of a profile, with random weights of torch's generator, which the caller seeds.
 
     Its intensities are those of no slice yet: call `prepare` with the training slices.
     """
-    side, settings = profile.data.slices.side, profile.baselines
-    limits = Limits(settings.nnunet_width, settings.nnunet_most)
+    side, settings = profile.data.slices.side, profile.nnunet
+    limits = Limits(settings.width, settings.most)
     return NnUNet(plan(unseen_fingerprint(side), side, limits))
+
+
+SYSTEMS = {
+    "nnunet": System(
+        "nnU-Net",
+        build,
+        {"nnunet": NnUNetSettings},
+        learning="nnunet",
+        labels="either",
+        schedule=learning_of,
+    )
+}

@@ -5,13 +5,15 @@ classifier: the two learn side by side. The *guided* form lets the labelled mask
 well. The *soft* form hands the map to SAM as its mask prompt too: end to end.
 """
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
+from samnb.method import Batch
 from samnb.networks.classifier import Classifier
-from samnb.studies import Profile
-from samnb.systems.map_prompted import MapPrompted, adapted_sam
-from samnb.systems.method import Batch
+from samnb.systems.map_prompted import PROMPTED, MapPrompted, adapted_sam
+from samnb.systems.system import Declared, System
 from samnb.training.losses import focal_loss, map_loss, segmentation_loss
 
 
@@ -39,8 +41,15 @@ class SamMix(MapPrompted):
         return {"loss": total, **losses}
 
 
-def build(profile: Profile, seed: int, guided: bool = False, soft: bool = False) -> SamMix:
+def build(profile: Declared, seed: int, guided: bool = False, soft: bool = False) -> SamMix:
     """A fresh classifier beside SAM with a fresh adapter."""
     classifier = Classifier(profile.classifier.width, profile.classifier.channels)
     sam = adapted_sam(profile, seed)
     return SamMix(classifier, sam, profile, guided=guided, soft=soft)
+
+
+SYSTEMS = {
+    "sam_mix": System("SAM-Mix", build, PROMPTED),
+    "sam_mix_guided": System("SAM-Mix guided", partial(build, guided=True), PROMPTED),
+    "sam_mix_soft": System("SAM-Mix soft", partial(build, soft=True), PROMPTED),
+}

@@ -5,6 +5,7 @@ that is known: the empty one. So image labels can teach places too. And a slice 
 some place in it does, which an average over all places (Eq. 2) hides when the target is small.
 """
 
+from dataclasses import dataclass
 from math import log, radians
 
 import torch
@@ -23,15 +24,29 @@ from torch.nn import functional as F
 
 from samnb.base.errors import SamnbError
 from samnb.evaluation.metrics import dice
+from samnb.method import Answer, Batch
 from samnb.networks.classifier import Classifier
 from samnb.networks.sam.model import encode
 from samnb.networks.sam.prompting import Masks, Prompts, decode
 from samnb.prompts.boxes import MapBoxes, box_of, jitter_boxes
-from samnb.studies import ImprovedSettings, Profile
-from samnb.systems.map_prompted import MapPrompted, adapted_sam
-from samnb.systems.method import Answer, Batch
+from samnb.systems.map_prompted import PROMPTED, MapPrompted, adapted_sam
+from samnb.systems.system import Declared, System
 from samnb.training.augmentation import augment
 from samnb.training.losses import focal_loss, map_loss, segmentation_loss
+
+
+@dataclass(frozen=True)
+class ImprovedSettings:
+    """What the improved SAM-Mix adds to the guided form, each step on a switch of its own."""
+
+    soft: bool = True  # the map also enters SAM as its mask prompt
+    pooling: str = "peak"  # "average": Eq. 2; "peak": log of the mean odds of all places
+    negatives: float = 1.0  # weight of the loss that keeps maps of slices without target low
+    augmented: bool = True  # turn, zoom, contrast
+    mirrored: bool = False  # left and right too; only where they are alike
+    warmup: int = 0  # first steps, in which SAM learns in boxes of the truth
+    calibrated: bool = True  # when to be silent is settled on the validation patients
+
 
 IMAGE, BOTH = ["image"], ["image", "mask"]
 ALWAYS = 1e4  # no presence logit is below minus this
@@ -40,7 +55,7 @@ ALWAYS = 1e4  # no presence logit is below minus this
 class SamMixImproved(MapPrompted):
     """The guided form of SAM-Mix and, as `ImprovedSettings` says, what goes beyond it."""
 
-    def __init__(self, classifier: Classifier, sam: Sam, profile: Profile):
+    def __init__(self, classifier: Classifier, sam: Sam, profile: Declared):
         super().__init__(classifier, sam, profile, soft=profile.improved.soft)
         self.improved = profile.improved
         self.transforms = transforms(self.improved) if self.improved.augmented else None
@@ -158,7 +173,14 @@ def transforms(settings: ImprovedSettings) -> Compose:
     )
 
 
-def build(profile: Profile, seed: int) -> SamMixImproved:
+def build(profile: Declared, seed: int) -> SamMixImproved:
     """A fresh classifier beside SAM with a fresh adapter."""
     classifier = Classifier(profile.classifier.width, profile.classifier.channels)
     return SamMixImproved(classifier, adapted_sam(profile, seed), profile)
+
+
+SYSTEMS = {
+    "sam_mix_improved": System(
+        "SAM-Mix improved", build, {**PROMPTED, "improved": ImprovedSettings}, learning="improved"
+    )
+}

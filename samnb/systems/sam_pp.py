@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from samnb.studies import Profile
+from samnb.method import Batch
 from samnb.systems.cam_alone import CamAlone
-from samnb.systems.map_prompted import MapPrompted, adapted_sam
-from samnb.systems.method import Batch
+from samnb.systems.map_prompted import PROMPTED, MapPrompted, adapted_sam
+from samnb.systems.system import Declared, System
 from samnb.training.losses import segmentation_loss
 
 
@@ -28,7 +28,10 @@ class SamPP(MapPrompted):
         return {"loss": segmentation_loss(logits, batch.masks[found.image])}
 
 
-def build(profile: Profile, seed: int, first: CamAlone) -> SamPP:
+def build(profile: Declared, seed: int, first: CamAlone) -> SamPP:
     """SAM with a fresh adapter behind the finished classifier of stage one."""
     sam = adapted_sam(profile, seed)
     return SamPP(first.classifier.requires_grad_(False), sam, profile)
+
+
+SYSTEMS = {"sam_pp": System("SAM-PP", build, PROMPTED, first="classifier")}

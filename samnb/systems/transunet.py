@@ -6,6 +6,7 @@ transformer layers, and a cascaded upsampler with skips at 1/8, 1/4 and 1/2. Wit
 SAM-Mix says. Loss: 0.5 cross-entropy + 0.5 Dice with squared denominators, background included.
 """
 
+from dataclasses import dataclass
 from math import gcd
 
 import torch
@@ -13,9 +14,22 @@ from monai.losses import DiceCELoss
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from samnb.method import Answer, Batch
 from samnb.networks.sides import check_exact_side, check_side
-from samnb.studies import Profile, TransUNetSettings
-from samnb.systems.method import Answer, Batch
+from samnb.systems.system import Declared, System
+
+
+@dataclass(frozen=True)
+class TransUNetSettings:
+    """Sizes of TransUNet: ResNet stem, vision transformer, and an upsampler as wide as the stem."""
+
+    stem: int = 64  # channels of the first convolution; the others follow
+    units: tuple[int, ...] = (3, 4, 9)  # bottlenecks per stage of the stem
+    embed: int = 768
+    layers: int = 12
+    heads: int = 12
+    channels: int = 3  # 3: the published stem, grey is tripled
+
 
 PATCH = 16  # pixels of the slice per token and axis
 CLASSES = 2  # background and target
@@ -179,6 +193,13 @@ class TransUNet(nn.Module):
         return Answer(masks=self.logits(images).argmax(dim=1).bool())
 
 
-def build(profile: Profile, seed: int) -> TransUNet:
+def build(profile: Declared, seed: int) -> TransUNet:
     """The TransUNet of a profile, with random weights of torch's generator: the caller seeds it."""
-    return TransUNet(profile.data.slices.side, profile.baselines.transunet)
+    return TransUNet(profile.data.slices.side, profile.transunet)
+
+
+SYSTEMS = {
+    "transunet": System(
+        "TransUNet", build, {"transunet": TransUNetSettings}, learning="supervised", labels="full"
+    )
+}

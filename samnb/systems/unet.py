@@ -6,14 +6,22 @@ parameters. SAM-Mix does not name the loss of its U-Net; here it is Dice + binar
 the Dice of a whole step's slices at once, because one slice without target has none to raise.
 """
 
+from dataclasses import dataclass
+
 import torch
 from monai.losses import DiceCELoss
 from monai.networks.nets import BasicUNet
 from torch import Tensor, nn
 
+from samnb.method import Answer, Batch
 from samnb.networks.sides import check_side
-from samnb.studies import Profile
-from samnb.systems.method import Answer, Batch
+from samnb.systems.system import Declared, System
+
+
+@dataclass(frozen=True)
+class UNetSettings:
+    width: int = 64  # channels of the first stage, doubled by each of the four below
+
 
 HALVINGS = 4
 
@@ -45,6 +53,9 @@ class UNet(nn.Module):
         return Answer(masks=self.logits(images)[:, 0] > 0)
 
 
-def build(profile: Profile, seed: int) -> UNet:
+def build(profile: Declared, seed: int) -> UNet:
     """The U-Net of a profile, with random weights of torch's generator, which the caller seeds."""
-    return UNet(profile.baselines.unet_width)
+    return UNet(profile.unet.width)
+
+
+SYSTEMS = {"unet": System("U-Net", build, {"unet": UNetSettings}, learning="unet", labels="either")}

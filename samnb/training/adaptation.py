@@ -7,8 +7,8 @@ from segment_anything.modeling import Sam
 from torch import Tensor
 
 from samnb.prompts.box_prompted import BoxPrompted, shuffled_batches
-from samnb.studies import AdaptationSettings
 from samnb.training.loop import TrainingSettings, fit
+from samnb.training.settings import AdaptationSettings
 
 
 def teach_with_boxes(

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from samnb.data.slices import SliceSet
-from samnb.studies import LearningSettings
-from samnb.systems.method import Batch
+from samnb.method import Batch
+from samnb.training.settings import LearningSettings
 
 CLASSIFIED, MARKED = 0, 1  # two streams of rows, drawn independently
 

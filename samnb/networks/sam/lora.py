@@ -16,7 +16,7 @@ from segment_anything.modeling import Sam
 from torch import Tensor, nn
 
 from samnb.base.errors import SamnbError
-from samnb.studies import LoraSettings
+from samnb.networks.sam.settings import LoraSettings
 
 ADAPTER = "default"  # PEFT's own name for the only adapter
 ENCODER = {

@@ -1,7 +1,7 @@
 """Segment Anything at any size and input side, made of the `segment_anything` package's classes.
 
-`build_sam` makes the network, `encode` turns images into embeddings, and `samnb.networks.sam.prompting`
-turns embeddings and prompts into masks.
+`build_sam` makes the network, `encode` turns images into embeddings, and `prompting.py`
+beside this file turns embeddings and prompts into masks.
 """
 
 from dataclasses import dataclass

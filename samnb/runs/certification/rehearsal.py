@@ -28,6 +28,7 @@ from samnb.data.layouts import ScanFiles, list_scans
 from samnb.data.slices import SliceSet, prepare
 from samnb.evaluation import answers, metrics
 from samnb.evaluation import examine as evaluation
+from samnb.method import Answer
 from samnb.networks.sam.lora import count_parameters
 from samnb.phantoms import write_cohort
 from samnb.runs import outcome, teaching
@@ -35,7 +36,6 @@ from samnb.runs.experiments import first_run
 from samnb.runs.records import Run
 from samnb.studies import Profile
 from samnb.studies.cohorts import cohort_scans, cohort_slices, cohort_split
-from samnb.systems.method import Answer
 from samnb.systems.registry import find_system
 
 STAGES = (

@@ -1,0 +1,63 @@
+"""What a study says about its data: cohorts, how scans become slices, who is in which split."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class PhantomSettings:
+    """Which procedural cohort stands in for the real one, and how large."""
+
+    kind: str
+    patients: int
+    side: int = 256  # in-plane matrix of the largest field of view, pixels
+
+
+@dataclass(frozen=True)
+class FolderSettings:
+    """For the layout "folder", in place of its `cohort.yaml`: see data/README.md."""
+
+    image: str | None = None
+    label: str | None = None
+    patient: str | None = None
+    targets: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CohortSettings:
+    """One cohort: folder layout, target structure, and its phantom or its real folder."""
+
+    layout: str
+    target: str
+    phantom: PhantomSettings | None = None
+    folder: str | None = None  # below the root; absolute paths are taken as they are
+    root: str = "data"  # "data": the data root, $SAMNB_DATA; "real": $SAMNB_REAL
+    rules: FolderSettings | None = None  # null: those of the folder's cohort.yaml, if it has one
+    members: str | None = None  # regular expression: patients in whose name it is found, no others
+
+
+@dataclass(frozen=True)
+class SliceSettings:
+    """How scans become slices (SAM-Mix, section 3.2)."""
+
+    side: int = 256
+    window_width: float | None = 400.0  # HU; null: scale each scan from its own minimum to maximum
+    window_center: float | None = 40.0
+    middle: float = 0.3  # central fraction of the slices that is kept; 1 keeps all
+
+
+@dataclass(frozen=True)
+class SplitSettings:
+    """Patients per split; what is not named is empty."""
+
+    train: int = 0
+    validation: int = 0
+    test: int = 0
+    blocks: int = 1  # neighbours in natural order that go together, where they may be one person
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    cohorts: dict[str, CohortSettings]
+    splits: dict[str, SplitSettings]
+    slices: SliceSettings = field(default_factory=SliceSettings)
+    labelled: tuple[int, ...] = (5, 50, 100)

@@ -1,0 +1,52 @@
+"""What the registry knows of a system, and the door through which it sees a profile."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+from torch import nn
+
+from samnb.base.errors import SamnbError
+from samnb.training.settings import LearningSettings
+
+
+@dataclass(frozen=True)
+class System:
+    """How a system is made and what it learns from.
+
+    title: as tables print it. build: (profile, seed), or (profile, seed, finished first system),
+    to a `Method` ready to be trained. settings: the sections of the profile that `build` reads, and
+    what they are; it is shown no others. learning: which of the profile's settings for learning.
+    first: the system that is trained before. labels: what it may see of the training patients:
+    "image" labels only; "few": those, and the masks of the labelled slices; "either": the masks of
+    the labelled slices alone, or, asked for without a number, all masks. schedule: from the profile
+    to settings for learning of its own.
+    """
+
+    title: str
+    build: Callable[..., nn.Module]
+    settings: dict[str, type] = field(default_factory=dict)
+    learning: str = "sam"
+    first: str | None = None
+    labels: str = "few"
+    schedule: Callable[..., LearningSettings] | None = None
+
+
+class Declared:
+    """A profile of which only declared parts can be read, so that a run's key misses none.
+
+    Of `data` everyone may know how slices are made, and nothing else.
+    """
+
+    def __init__(self, profile: Any, parts: tuple[str, ...], who: str):
+        self._profile, self._parts, self._who = profile, parts, who
+        self.data = SimpleNamespace(slices=profile.data.slices)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self._parts or name.startswith("__"):
+            return getattr(self._profile, name)
+        raise SamnbError(
+            f"{self._who} reads `{name}` of the profile and does not say so.",
+            "name it in the `settings` of its `System`.",
+        )
