@@ -73,7 +73,7 @@ def _check_scan(files: ScanFiles, seen: dict[str, ScanFiles]) -> list[DataError]
         return [error]
     except OSError as error:
         return [_unreadable(files.image, error)]
-    return [fault for check in (_check_image, _check_label) for fault in check(scan, seen)]
+    return [fault for check in (_check_image, _check_labels) for fault in check(scan, seen)]
 
 
 def _check_image(scan: Scan, seen: dict[str, ScanFiles]) -> list[DataError]:
@@ -107,17 +107,17 @@ def _content(volume: Volume) -> str | None:
     return digest.hexdigest() if highest > lowest else None
 
 
-def _check_label(scan: Scan, seen: dict[str, ScanFiles]) -> list[DataError]:
-    if scan.label is None:
-        return []
-    try:
-        for _, values in scan.label.blocks():
-            scan.target_of(values)
-    except DataError as error:
-        return [error]
-    except OSError as error:
-        return [_unreadable(scan.label.path, error)]
-    return []
+def _check_labels(scan: Scan, seen: dict[str, ScanFiles]) -> list[DataError]:
+    faults = []
+    for number, label in enumerate(scan.labels):
+        try:
+            for _, values in label.blocks():
+                scan.target_of(values, number)
+        except DataError as error:
+            faults.append(error)
+        except OSError as error:
+            faults.append(_unreadable(label.path, error))
+    return faults
 
 
 def _unreadable(path: Path, error: OSError) -> DataError:

@@ -109,7 +109,7 @@ def read_part_tables(path: Path) -> tuple[dict[str, list[int]], dict[str, Any]]:
 
 
 def read_part_arrays(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Images (n, side, side) uint16 and masks (n, side, side) uint8."""
+    """Images (n, C, side, side) uint16 and masks (n, K, side, side) uint8."""
     with path.open("rb") as file:
         file.readline()
         return np.load(file), np.load(file)

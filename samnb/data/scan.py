@@ -1,4 +1,8 @@
-"""A scan and its segmentation: which files they are, and the two opened and compared."""
+"""A scan and its segmentation: which files they are, and all of them opened and compared.
+
+A scan has C channels (the four sequences of a brain MR, say), each a file of its own on one grid,
+and K targets: structures to segment, each made of some label values. Targets may overlap.
+"""
 
 import re
 from collections.abc import Sequence
@@ -15,30 +19,62 @@ TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
+class Target:
+    """A structure to segment: its name, and the label values that make it (None: all above 0)."""
+
+    name: str
+    label_values: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
 class ScanFiles:
     """Names of one scan's files, and how its label values are to be read.
 
     `scan` is unique within its folder; several scans (slices of a 2D set, say) may share a
-    `patient`. `label` is None where nothing is segmented; a path that does not exist is a fault
-    found when the scan is opened.
+    `patient`. `images` are its channels. `labels`: one file with all targets, or one for each;
+    none where nothing is segmented. A path that does not exist is a fault found when the scan is
+    opened.
     """
 
     scan: str
     patient: str
-    image: Path
-    label: Path | None
-    label_values: tuple[int, ...] | None = None  # the target's; None: every value above 0
+    images: tuple[Path, ...]
+    labels: tuple[Path, ...]
+    targets: tuple[Target, ...]
     allowed_values: tuple[int, ...] | None = None  # all that may occur; None: whatever there is
     binary: bool = False  # besides 0 only one value may occur, whichever it is
 
+    @property
+    def image(self) -> Path:
+        """The first channel, by which the scan goes."""
+        return self.images[0]
+
+    @property
+    def label(self) -> Path | None:
+        return self.labels[0] if self.labels else None
+
 
 class Scan:
-    """An opened scan: image and, if there is one, label on the same grid. Voxels stay on disk."""
+    """An opened scan: channels and, if there are any, labels on one grid. Voxels stay on disk."""
 
-    def __init__(self, files: ScanFiles, image: Volume, label: Volume | None):
+    def __init__(self, files: ScanFiles, images: tuple[Volume, ...], labels: tuple[Volume, ...]):
         self.files = files
-        self.image = image
-        self.label = label
+        self.images = images
+        self.labels = labels
+
+    @property
+    def image(self) -> Volume:
+        """The first channel, by whose grid the scan goes."""
+        return self.images[0]
+
+    @property
+    def label(self) -> Volume | None:
+        return self.labels[0] if self.labels else None
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names of the K targets."""
+        return tuple(target.name for target in self.files.targets)
 
     @property
     def scan(self) -> str:
@@ -63,18 +99,22 @@ class Scan:
         """mm along the axes of the file."""
         return self.image.spacing
 
-    def mask(self, axis: int, indices: slice | Sequence[int]) -> np.ndarray:
-        """Where the target is, bool, in the planes `indices` along `axis` of the file."""
-        if self.label is None:
-            raise DataError(self.files.image, "no segmentation", "use it as an unlabelled scan.")
-        return self.target_of(self.label.read(axis, indices))
+    def mask(self, axis: int, indices: slice | Sequence[int], target: int = 0) -> np.ndarray:
+        """Where a target is, bool, in the planes `indices` along `axis` of the file."""
+        label = self.label_of(target)
+        return self.target_of(label.read(axis, indices), target)
 
-    def target_of(self, values: np.ndarray) -> np.ndarray:
-        """Label values -> bool, where the target is. Values that should not occur are an error."""
+    def label_of(self, target: int) -> Volume:
+        """The file that holds a target, by its number."""
+        if not self.labels:
+            raise DataError(self.files.image, "no segmentation", "use it as an unlabelled scan.")
+        return self.labels[target if len(self.labels) > 1 else 0]
+
+    def target_of(self, values: np.ndarray, target: int = 0) -> np.ndarray:
+        """Label values -> bool, where a target is. Values that should not occur are an error."""
         self._check_values(values)
-        if self.files.label_values is None:
-            return values > 0
-        return _among(values, self.files.label_values)
+        wanted = self.files.targets[target].label_values
+        return values > 0 if wanted is None else _among(values, wanted)
 
     def _check_values(self, values: np.ndarray) -> None:
         if not values.size:
@@ -106,35 +146,45 @@ class Scan:
 
 
 def open_scan(files: ScanFiles) -> Scan:
-    """Open image and label and make sure that they lie on one grid; else `DataError`."""
-    _require(files.image, files.label, "image")
-    _require(files.label, files.image, "segmentation")
+    """Open all channels and labels and make sure that they lie on one grid; else `DataError`."""
+    for path in files.images:
+        _require(path, files.label or files.image, "image")
+    for path in files.labels:
+        _require(path, files.image, "segmentation")
     image = open_volume(files.image)
-    if files.label is None:
-        return Scan(files, image, None)
-    label = open_volume(files.label)
-    if image.shape != label.shape:
+    others = [open_volume(path) for path in files.images[1:]]
+    labels = [open_volume(path) for path in files.labels]
+    for volume in others:
+        _require_one_grid(volume, image, "resample it onto the first channel.")
+    for volume in labels:
+        remedy = "resample it onto the image by nearest neighbour, or find the right partner."
+        _require_one_grid(volume, image, remedy)
+    return Scan(files, (image, *others), tuple(labels))
+
+
+def _require_one_grid(volume: Volume, image: Volume, remedy: str) -> None:
+    """Shape and affine as those of the first channel."""
+    if image.shape != volume.shape:
         raise DataError(
-            files.label,
-            f"shape {label.shape}, but its image {files.image.name} has {image.shape}",
-            "resample it onto the image by nearest neighbour, or find the right partner.",
+            volume.path,
+            f"shape {volume.shape}, but its image {image.path.name} has {image.shape}",
+            remedy,
         )
     # Column by column: the three steps between voxels, then the origin.
     allowed = TOLERANCE * np.array([*image.spacing, min(image.spacing)])
-    difference = np.abs(image.affine - label.affine)[:3]
+    difference = np.abs(image.affine - volume.affine)[:3]
     if (difference > allowed).any():
         raise DataError(
-            files.label,
-            f"another affine than its image {files.image.name} "
+            volume.path,
+            f"another affine than its image {image.path.name} "
             f"(entries differ by up to {difference.max():.3g} mm)",
             "copy the image's affine if both are one grid, else resample it onto the image.",
         )
-    return Scan(files, image, label)
 
 
-def _require(path: Path | None, partner: Path | None, what: str) -> None:
-    if path is not None and not path.exists():
-        of = f"missing: the {what} of {partner.name}" if partner else f"missing {what}"
+def _require(path: Path, partner: Path, what: str) -> None:
+    if not path.exists():
+        of = f"missing {what}" if partner == path else f"missing: the {what} of {partner.name}"
         raise DataError(path, of, "get it, or remove its partner.")
 
 

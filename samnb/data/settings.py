@@ -24,10 +24,10 @@ class FolderSettings:
 
 @dataclass(frozen=True)
 class CohortSettings:
-    """One cohort: folder layout, target structure, and its phantom or its real folder."""
+    """One cohort: folder layout, target structures, and its phantom or its real folder."""
 
     layout: str
-    target: str
+    targets: tuple[str, ...]
     phantom: PhantomSettings | None = None
     folder: str | None = None  # below the root; absolute paths are taken as they are
     root: str = "data"  # "data": the data root, $SAMNB_DATA; "real": $SAMNB_REAL

@@ -2,8 +2,9 @@
 
 A cache is a folder named by a hash of its source files, its settings and the code that cuts:
 
-    images.npy   (N, side, side) uint16, 0–65535 for 0–1
-    masks.npy    (N, side, side) uint8, 0 or 1
+    images.npy   (N, C, side, side) uint16, 0–65535 for 0–1, one for each channel
+    masks.npy    (N, K, side, side) uint8, 0 or 1, one for each target
+    labels.npy   (N, K) int8, 1: the target is in the slice, 0: it is not, -1: not known
     index.csv    one row per slice, in the order of the arrays
     scans.json   one record per scan: files, window, and the geometry that takes masks back to it
     faults.json  the scans that were left out, and why
@@ -42,9 +43,10 @@ from samnb.data.parts import (
     write_error,
 )
 from samnb.data.settings import SliceSettings
-from samnb.data.slicing import LEVELS, check_settings
+from samnb.data.slicing import LEVELS, UNKNOWN, check_settings
 
 FAULTS, CONTENT = "faults.json", "content.json"
+NAMES = ("image", "label", "targets")  # of a scan's record: they change no pixel
 # Where the code begins that decides what a cache holds.
 CUTTING = ("samnb.data.parts.build_part", "samnb.data.slices.join_parts")
 
@@ -54,14 +56,16 @@ class SliceSet:
     """Slices of a cohort. `index` has one row per slice, numbered as the arrays are.
 
     Its columns: patient; scan; slice (canonical, from the feet up); plane (the same in the scan's
-    own count); label (1: target present, 0: absent, -1: not known); mask_pixels on the model grid
-    and native_mask_pixels on the scan's; spacing_z, spacing_row, spacing_column of the model grid
-    and native_row, native_column of the scan, mm; source (the image file).
+    own count); label (1: any target present, 0: none, -1: not known); mask_pixels of all targets
+    together on the model grid and native_mask_pixels on the scan's; spacing_z, spacing_row,
+    spacing_column of the model grid and native_row, native_column of the scan, mm; source (the
+    image file).
     """
 
     folder: Path
-    images: np.memmap  # (N, side, side) uint16
-    masks: np.memmap  # (N, side, side) uint8
+    images: np.memmap  # (N, C, side, side) uint16
+    masks: np.memmap  # (N, K, side, side) uint8
+    labels: np.ndarray  # (N, K) int8: 1, 0, or -1 where it is not known
     index: pd.DataFrame
     scans: dict[str, dict[str, Any]]  # by scan, see scans.json
 
@@ -70,7 +74,12 @@ class SliceSet:
 
     @property
     def side(self) -> int:
-        return self.images.shape[1]
+        return self.images.shape[-1]
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names of the K targets."""
+        return tuple(next(iter(self.scans.values()))["targets"])
 
     @property
     def patients(self) -> list[str]:
@@ -78,9 +87,9 @@ class SliceSet:
         return list(self.index["patient"].unique())
 
     def load(self, rows: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Images (n, 1, side, side) float32 from 0 to 1, masks (n, side, side) uint8."""
+        """Images (n, C, side, side) float32 from 0 to 1, masks (n, K, side, side) uint8."""
         rows = np.asarray(rows, dtype=np.intp)
-        images = self.images[rows][:, None].astype(np.float32)
+        images = self.images[rows].astype(np.float32)
         images /= LEVELS
         return images, np.asarray(self.masks[rows])
 
@@ -135,6 +144,7 @@ def load(folder: Path) -> SliceSet:
         folder,
         np.load(folder / "images.npy", mmap_mode="r"),
         np.load(folder / "masks.npy", mmap_mode="r"),
+        np.load(folder / "labels.npy"),
         index,
         read_json(folder / "scans.json"),
     )
@@ -147,8 +157,8 @@ def scan_key(scan: ScanFiles, settings: SliceSettings, labelled: bool = True) ->
     hundred gigabytes is known again in milliseconds.
     """
     reading = asdict(scan) | {
-        "image": _fingerprint(scan.image),
-        "label": _fingerprint(scan.label),
+        "images": [_fingerprint(path) for path in scan.images],
+        "labels": [_fingerprint(path) for path in scan.labels],
     }
     return _hash([_cutting_code(), asdict(settings), labelled, reading])
 
@@ -192,17 +202,15 @@ def _geometry(scan: dict[str, Any]) -> dict[str, Any]:
             return [plain(item) for item in value]
         return f"{value:.5g}" if isinstance(value, float) else value
 
-    return {name: plain(value) for name, value in scan.items() if name not in ("image", "label")}
+    return {name: plain(value) for name, value in scan.items() if name not in NAMES}
 
 
 def _hash(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _fingerprint(path: Path | None) -> list[tuple[str, int, int]]:
+def _fingerprint(path: Path) -> list[tuple[str, int, int]]:
     """Name, size and time of change of a file, or of every file of a folder (a DICOM series)."""
-    if path is None:
-        return []
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     known = []
     for file in files:
@@ -273,18 +281,26 @@ def join_parts(parts: Sequence[Path], folder: Path) -> None:
     index = pd.concat([_index_rows(*table) for table in tables], ignore_index=True)
     index.to_csv(folder / "index.csv", index=False)
     write_json(folder / "scans.json", {record["scan"]: record for _, record in tables})
-    side = tables[0][1]["side"]
+    np.save(folder / "labels.npy", np.concatenate([_labels(part) for part in parts]))
     with (folder / "images.npy").open("wb") as images, (folder / "masks.npy").open("wb") as masks:
         # Written piece by piece, not through a memory map: its pages would count as ours.
         for file, dtype in ((images, np.uint16), (masks, np.uint8)):
+            inner = read_part_arrays(parts[0])[0 if file is images else 1].shape[1:]
             header = {"descr": np.dtype(dtype).str, "fortran_order": False}
-            write_array_header_1_0(file, header | {"shape": (len(index), side, side)})
+            write_array_header_1_0(file, header | {"shape": (len(index), *inner)})
         for part in parts:
             for file, array in zip((images, masks), read_part_arrays(part), strict=True):
                 file.write(array.data)
         for file in (images, masks):
             file.flush()
             os.fsync(file.fileno())
+
+
+def _labels(part: Path) -> np.ndarray:
+    """Which targets each slice of a part shows: (n, K) int8; -1 where nothing is segmented."""
+    known = np.array(read_part_tables(part)[0]["label"]) != UNKNOWN
+    present = read_part_arrays(part)[1].any(axis=(2, 3))
+    return np.where(known[:, None], present, UNKNOWN).astype(np.int8)
 
 
 def _index_rows(columns: dict[str, list[int]], record: dict[str, Any]) -> pd.DataFrame:

@@ -33,8 +33,8 @@ LAST = 2
 class ScanSlices:
     """What one scan gives to a cache of slices."""
 
-    images: np.ndarray  # (n, side, side) uint16, see LEVELS
-    masks: np.ndarray  # (n, side, side) uint8, 0 or 1
+    images: np.ndarray  # (n, C, side, side) uint16, see LEVELS
+    masks: np.ndarray  # (n, K, side, side) uint8, 0 or 1
     columns: dict[str, list[int]]  # of the index table, n values each
     record: dict[str, Any]  # of the scan: files, geometry, window
 
@@ -72,7 +72,7 @@ def slice_scan(files: ScanFiles, settings: SliceSettings, labelled: bool) -> Sca
     `labelled=False` takes scans without segmentation: masks are 0, labels `UNKNOWN`.
     """
     scan = open_scan(files)
-    known = scan.label is not None
+    known = bool(scan.labels)
     if labelled and not known:
         raise DataError(
             files.image,
@@ -81,10 +81,11 @@ def slice_scan(files: ScanFiles, settings: SliceSettings, labelled: bool) -> Sca
         )
     geometry = geometry_of(scan.shape, scan.affine, settings.side)
     kept = _kept_slices(files, geometry, settings)
-    window = _window(settings) or _extremes(scan.image, geometry, kept)
-    images = _sliced_image(scan.image, geometry, kept, window)
-    masks, native_pixels = _sliced_mask(scan, geometry, kept)
-    grid_pixels = np.count_nonzero(masks, axis=(1, 2))
+    windows = [_window(settings) or _extremes(image, geometry, kept) for image in scan.images]
+    channels = zip(scan.images, windows, strict=True)
+    images = [_sliced_image(image, geometry, kept, window) for image, window in channels]
+    masks, native_pixels = _sliced_masks(scan, geometry, kept)
+    grid_pixels = np.count_nonzero(masks.any(axis=1), axis=(1, 2))
     columns = {
         "slice": list(kept),
         "plane": [geometry.native_plane(z) for z in kept],
@@ -97,10 +98,11 @@ def slice_scan(files: ScanFiles, settings: SliceSettings, labelled: bool) -> Sca
         "scan": files.scan,
         "image": _source(files.image),
         "label": _source(files.label) if known else None,
-        "window": window,
+        "targets": list(scan.targets),
+        "window": [value for window in windows for value in window],
         **geometry.to_record(),
     }
-    return ScanSlices(images, masks, columns, record)
+    return ScanSlices(np.stack(images, axis=1), masks, columns, record)
 
 
 def _kept_slices(files: ScanFiles, geometry: Geometry, settings: SliceSettings) -> range:
@@ -144,20 +146,39 @@ def _sliced_image(
     return images
 
 
-def _sliced_mask(scan: Scan, geometry: Geometry, kept: range) -> tuple[np.ndarray, list[int]]:
-    """Masks on the model grid, (n, side, side) uint8, and mask pixels on the scan's own grid."""
-    masks = np.zeros((len(kept), geometry.side, geometry.side), np.uint8)
+def _sliced_masks(scan: Scan, geometry: Geometry, kept: range) -> tuple[np.ndarray, list[int]]:
+    """Masks of all targets on the model grid, (n, K, side, side) uint8, and how many pixels of the
+    scan's own grid lie in any of them, slice by slice.
+    """
+    masks = np.zeros((len(kept), len(scan.targets), geometry.side, geometry.side), np.uint8)
     native_pixels = [0] * len(kept)
-    if scan.label is not None:
-        highest = set()
-        for positions, planes in _blocks(scan.label, geometry, kept):
-            highest.add(planes.max())
-            for position, plane in zip(positions, planes, strict=True):
-                target = scan.target_of(plane)
-                native_pixels[position] = int(np.count_nonzero(target))
-                masks[position] = fit_mask(target, geometry)
-        scan.target_of(np.array(sorted(highest)))  # values that only together are too many
+    for position, planes in _label_planes(scan, geometry, kept):
+        targets = [scan.target_of(plane, number) for number, plane in enumerate(planes)]
+        native_pixels[position] = int(np.count_nonzero(np.any(targets, axis=0)))
+        masks[position] = [fit_mask(target, geometry) for target in targets]
     return masks, native_pixels
+
+
+def _label_planes(
+    scan: Scan, geometry: Geometry, kept: range
+) -> Iterator[tuple[int, list[np.ndarray]]]:
+    """For each kept slice its place, and for each target the plane of the file that holds it."""
+    highest: list[set[int]] = [set() for _ in scan.labels]
+    files = [_planes(label, geometry, kept) for label in scan.labels]
+    for found in zip(*files, strict=True):
+        planes = [plane for _, plane in found]
+        for seen, plane in zip(highest, planes, strict=True):
+            seen.add(plane.max())
+        yield found[0][0], planes if len(planes) > 1 else planes * len(scan.targets)
+    for seen in highest:
+        scan.target_of(np.array(sorted(seen)))  # values that only together are too many
+
+
+def _planes(image: Volume, geometry: Geometry, kept: range) -> Iterator[tuple[int, np.ndarray]]:
+    """Each kept slice's place and its canonical plane, in the order of the file."""
+    for positions, planes in _blocks(image, geometry, kept):
+        pairs = list(zip(positions, planes, strict=True))
+        yield from reversed(pairs) if geometry.flips[0] else pairs
 
 
 def _blocks(image: Volume, geometry: Geometry, kept: range) -> Iterator[tuple[range, np.ndarray]]:

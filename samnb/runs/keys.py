@@ -327,8 +327,9 @@ def _recipe(profile: Profile, cohort: str) -> str:
     Processors differ in the last bit, and here and there a voxel with it; the recipe is the same
     everywhere.
     """
-    kept = [asdict(profile.data.cohorts[cohort]), asdict(profile.data.slices), profile.seed]
-    return hash_of(kept)
+    known = asdict(profile.data.cohorts[cohort])
+    known["target"] = ", ".join(known.pop("targets"))  # as when there was one: records say so
+    return hash_of([known, asdict(profile.data.slices), profile.seed])
 
 
 @lru_cache(maxsize=32)

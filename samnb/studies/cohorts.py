@@ -70,7 +70,7 @@ def cohort_scans(
     where = f"Profile '{profile.name}', cohort '{name}'"
     try:
         wanted = re.compile(cohort.members or "")
-        scans = list_scans(cohort.layout, folder, cohort.target, _rules(cohort))
+        scans = list_scans(cohort.layout, folder, cohort.targets, _rules(cohort))
     except re.error as error:
         raise SamnbError(f"{where}: {error} in {error.pattern}.", "mend the profile.") from error
     members = [scan for scan in scans if wanted.search(scan.patient)]
@@ -216,7 +216,8 @@ def _with_target(scans: Sequence[ScanFiles], wanted: int, seed: int) -> list[str
     for patient in splits.hash_order(by_patient, seed):
         if len(found) == wanted:
             break
-        if open_scan(by_patient[patient]).mask(2, slice(None)).any():
+        scan = open_scan(by_patient[patient])
+        if any(scan.mask(2, slice(None), number).any() for number in range(len(scan.targets))):
             found.append(patient)
     splits.write_split(known, Split(unused=tuple(found)))
     return found

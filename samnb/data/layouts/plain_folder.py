@@ -13,6 +13,7 @@ A table `index.csv` with the columns `patient` and `file` (or `image`) gives pat
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -20,7 +21,7 @@ import pandas as pd
 import yaml
 
 from samnb.base.errors import DataError
-from samnb.data.scan import ScanFiles
+from samnb.data.scan import ScanFiles, Target
 from samnb.data.volume import PICTURES, holds_dicom, suffix_of
 
 # Image and label, without suffix. The first pair that finds a label wins.
@@ -50,12 +51,15 @@ class FolderRules:
     targets: dict[str, int | list[int]] = field(default_factory=dict)
 
 
-def list_folder(folder: Path, target: str, rules: FolderRules | None = None) -> list[ScanFiles]:
+def list_folder(
+    folder: Path, targets: Sequence[str], rules: FolderRules | None = None
+) -> list[ScanFiles]:
     """Scans of a folder of image and mask pairs; `rules` in place of its `cohort.yaml`."""
     rules = rules or read_rules(folder)
     items = _items(folder)
     images, labels = _pairs(folder, items, rules)
-    meaning = _meaning(folder, target, rules)
+    chosen = tuple(Target(name, _values(folder, name, rules)) for name in targets)
+    binary = any(_is_binary(target) for target in chosen)
     patient_of = _patients(folder, rules)
     scans = []
     for key in images.keys() | labels.keys():
@@ -66,7 +70,8 @@ def list_folder(folder: Path, target: str, rules: FolderRules | None = None) -> 
             image = folder / f"(image of {label.name})"
         elif label is None and labels:
             label = folder / f"(mask of {image.name})"
-        scans.append(ScanFiles(name, patient, image, label, **meaning))
+        labelled = (label,) if label else ()
+        scans.append(ScanFiles(name, patient, (image,), labelled, chosen, binary=binary))
     return scans
 
 
@@ -175,8 +180,8 @@ def _matching(items: dict[str, Path], pattern: str) -> Pairing:
     return {match.groups(): path for match, path in matches.items() if match}
 
 
-def _meaning(folder: Path, target: str, rules: FolderRules) -> dict:
-    """Fields of `ScanFiles` that say which label values are the target.
+def _values(folder: Path, target: str, rules: FolderRules) -> tuple[int, ...] | None:
+    """Which label values are the target; None: all above 0.
 
     A target is a name in `targets`, a number or several (1,2), "any" for every value above 0, or
     any other name if the masks know only one value besides 0.
@@ -185,14 +190,18 @@ def _meaning(folder: Path, target: str, rules: FolderRules) -> dict:
     named = {name.lower(): number for name, number in rules.targets.items()}
     if wanted in named:
         number = named[wanted]
-        numbers = tuple(number) if isinstance(number, list) else (number,)
-        return {"label_values": numbers}
+        return tuple(number) if isinstance(number, list) else (number,)
     if re.fullmatch(r"\d+(\s*,\s*\d+)*", wanted):
-        return {"label_values": tuple(int(number) for number in wanted.split(","))}
+        return tuple(int(number) for number in wanted.split(","))
     if named and wanted != "any":
         known = ", ".join([*named, "any"])
         raise DataError(folder, f"no target '{target}'", f"choose among {known}.")
-    return {"label_values": None, "binary": wanted != "any"}
+    return None
+
+
+def _is_binary(target: Target) -> bool:
+    """A name of which no label values are known: then the masks may hold only one."""
+    return target.label_values is None and target.name.strip().lower() != "any"
 
 
 def _patients(folder: Path, rules: FolderRules):

@@ -102,7 +102,7 @@ def _first_scans(profile: Profile, name: str, folder: Path, notes: _Notes) -> li
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.suffix != ".json":  # those hold the generator's own hash
             notes("slices", path.name, sha256(path))
-    return list_scans(settings.layout, folder, settings.target)
+    return list_scans(settings.layout, folder, settings.targets)
 
 
 def shortened(run: Run) -> Run:
