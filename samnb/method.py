@@ -1,19 +1,23 @@
-"""What every system of the book has in common: it learns from a batch and answers with masks."""
+"""What every system of the book has in common: it learns from a batch and answers with masks.
 
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+N images with C channels, K targets; a space of two axes (slices) or three (volumes). What is
+written (N, C, S, S) here may as well be (N, C, D, H, W).
+"""
 
-from torch import Tensor
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
 
 
 class Batch(NamedTuple):
     """What one step of training looks at. Pictures are float32 from 0 to 1.
 
-    images: (N, 1, S, S), slices of which only the image label is used
-    labels: (N,) long, 1 where the target is in the slice
-    marked: (M, 1, S, S), slices whose masks may be used
-    masks: (M, S, S) uint8, 1 inside the target
-    names: of all N + M slices, to say which one is at fault
+    images: (N, C, S, S), of which only the image labels are used
+    labels: (N, K) long, 1 where the target is in the image
+    marked: (M, C, S, S), whose masks may be used
+    masks: (M, K, S, S) uint8, 1 inside the target; targets may overlap
+    names: of all N + M images, to say which one is at fault
     """
 
     images: Tensor
@@ -24,16 +28,31 @@ class Batch(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a system says about N slices of side S; what it does not know is None.
+class UserPrompts:
+    """What a user says of K targets in N images; what is None is not said at all.
 
-    masks: (N, S, S) bool, the final segmentation
-    presence: (N,) probability that the target is in the slice
-    cams: (N, g, g) class activation maps
-    boxes: (N, 4) the prompt, NaN where there was none (of several: the one around the maximum)
-    alternatives: (N, 3, S, S) bool, SAM's masks m1 to m3
-    scores: (N, 3) their predicted IoUs s1 to s3
-    chosen: (N,) long, the number of the mask chosen: 0 the single one, 1 to 3 an alternative
+    points: (N, K, P, 2) x, y in pixels, or (N, K, P, 3) z, y, x in voxels
+    labels: (N, K, P) long, 1 inside the target, 0 outside, -1 no point
+    boxes: (N, K, 4) x_min, y_min, x_max, y_max, or (N, K, 6) z, y, x from and to; max exclusive;
+        NaN where there is no box
+    """
+
+    points: Tensor | None = None
+    labels: Tensor | None = None
+    boxes: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a system says about K targets in N images of side S; what it does not know is None.
+
+    masks: (N, K, S, S) bool, the final segmentation
+    presence: (N, K) probability that the target is in the image
+    cams: (N, K, g, g) class activation maps
+    boxes: (N, K, 4) the prompt, NaN where there was none (of several: the one around the maximum)
+    alternatives: (N, K, 3, S, S) bool, SAM's masks m1 to m3
+    scores: (N, K, 3) their predicted IoUs s1 to s3
+    chosen: (N, K) long, the number of the mask chosen: 0 the single one, 1 to 3 an alternative
     """
 
     masks: Tensor
@@ -44,12 +63,40 @@ class Answer:
     scores: Tensor | None = None
     chosen: Tensor | None = None
 
+    def known(self) -> dict[str, Tensor]:
+        """What is not None, by name."""
+        found = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in found.items() if value is not None}
 
-class Method(Protocol):
-    """A system is an `nn.Module` with these two doors."""
+    def of_target(self, number: int = 0) -> "Answer":
+        """The same about one target: masks (N, S, S), presence (N,), and so on."""
+        return Answer(**{name: value[:, number] for name, value in self.known().items()})
+
+
+def about_one_target(answer: Answer) -> Answer:
+    """An answer without the axis of targets, masks (N, S, S), with one: masks (N, 1, S, S)."""
+    return Answer(**{name: value[:, None] for name, value in answer.known().items()})
+
+
+class Method(nn.Module):
+    """A system. It learns from batches, and answers about images in two steps.
+
+    `begin` does what depends on the images alone, so that a user who prompts again and again waits
+    for it once. `answer` may look at the prompts, or need none.
+    """
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Scalar losses; the one named "loss" is minimised."""
+        raise NotImplementedError
+
+    def begin(self, images: Tensor) -> Any:
+        """images (N, C, S, S), 0-1 -> whatever `answer` goes on with."""
+        return images
+
+    def answer(self, state: Any, prompts: UserPrompts | None = None) -> Answer:
+        """state: what `begin` returned; prompts: None where nobody prompts."""
+        raise NotImplementedError
 
     def segment(self, images: Tensor) -> Answer:
-        """images (N, 1, S, S), 0-1; nothing else is looked at."""
+        """images (N, C, S, S), 0-1, and nothing else."""
+        return self.answer(self.begin(images))

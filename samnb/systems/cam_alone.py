@@ -1,9 +1,9 @@
 """The classifier by itself: stage one of SAM-PP, and how far its map goes as a segmentation."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from samnb.method import Answer, Batch
+from samnb.method import Answer, Batch, Method, UserPrompts, about_one_target
 from samnb.networks.classifier import PRESENT, Classifier
 from samnb.prompts.boxes import boxes_of_maps
 from samnb.systems.map_prompted import ACTIVATIONS, CLASSIFIED, mask_of_map
@@ -11,7 +11,7 @@ from samnb.systems.system import Declared, System
 from samnb.training.losses import focal_loss
 
 
-class CamAlone(nn.Module):
+class CamAlone(Method):
     """Learns from image labels only (Eq. 3); its mask is the thresholded map (Eq. 5)."""
 
     def __init__(self, classifier: Classifier, profile: Declared):
@@ -22,19 +22,20 @@ class CamAlone(nn.Module):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The focal loss of the slices with image labels."""
         logits = self.classifier(batch.images)
-        return {"loss": focal_loss(logits, batch.labels, self.settings.alpha, self.settings.gamma)}
+        focus = self.settings
+        return {"loss": focal_loss(logits, batch.labels[:, 0], focus.alpha, focus.gamma)}
 
     @torch.no_grad()
-    def segment(self, images: Tensor) -> Answer:
-        """Class, map, box, and the active pixels as mask."""
-        side = images.shape[-1]
-        features = self.classifier.features(images)
+    def answer(self, state: Tensor, prompts: UserPrompts | None = None) -> Answer:
+        """Class, map, box, and the active pixels as mask; state: images (N, 1, S, S)."""
+        side = state.shape[-1]
+        features = self.classifier.features(state)
         presence = self.classifier.logits(features).float().softmax(dim=1)[:, PRESENT]
         maps = ACTIVATIONS[self.prompting.activation](features.float(), self.classifier.head)
         found = boxes_of_maps(maps, self.prompting, side)
         boxes = torch.where((presence > 0.5)[:, None], found.boxes[found.main], torch.nan)
         masks = mask_of_map(maps, presence, self.prompting.threshold, side)
-        return Answer(masks, presence, maps, boxes)
+        return about_one_target(Answer(masks, presence, maps, boxes))
 
 
 def build(profile: Declared, seed: int) -> CamAlone:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import torch
 from segment_anything.modeling import Sam
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from samnb.base.errors import SamnbError
-from samnb.method import Answer
+from samnb.method import Answer, Method, UserPrompts, about_one_target
 from samnb.networks.classifier import (
     PRESENT,
     Classifier,
@@ -47,7 +47,7 @@ class MixSettings:
 ACTIVATIONS = {"evidence": evidence, "class": class_activation}
 
 
-class MapPrompted(nn.Module):
+class MapPrompted(Method):
     """A classifier that shows SAM where to look. Subclasses say how both are trained.
 
     soft: the map also enters SAM as its mask prompt.
@@ -99,37 +99,41 @@ class MapPrompted(nn.Module):
         return answer.logits[torch.arange(len(number), device=number.device), number], number
 
     @torch.no_grad()
-    def segment(self, images: Tensor) -> Answer:
-        """The image alone: a slice called free of the target gets an empty mask.
+    def answer(self, state: Tensor, prompts: UserPrompts | None = None) -> Answer:
+        """state: images (N, 1, S, S). A slice called free of the target gets an empty mask.
 
-        Of several boxes the masks are joined; alternatives and scores are the main box's.
+        Of several boxes the masks are joined; alternatives and scores are the main box's. It
+        prompts itself; what a user says is not looked at.
         """
-        count, side = len(images), images.shape[-1]
-        logits, maps = self.look(images)
+        count, side, device = len(state), state.shape[-1], state.device
+        logits, maps = self.look(state)
         presence = logits.float().softmax(dim=1)[:, PRESENT]
         found = Answer(
-            masks=torch.zeros(count, side, side, dtype=torch.bool, device=images.device),
+            masks=torch.zeros(count, side, side, dtype=torch.bool, device=device),
             presence=presence,
             cams=maps,
-            boxes=torch.full((count, 4), torch.nan, device=images.device),
-            alternatives=torch.zeros(count, 3, side, side, dtype=torch.bool, device=images.device),
-            scores=torch.full((count, 3), torch.nan, device=images.device),
-            chosen=torch.zeros(count, dtype=torch.long, device=images.device),
+            boxes=torch.full((count, 4), torch.nan, device=device),
+            alternatives=torch.zeros(count, 3, side, side, dtype=torch.bool, device=device),
+            scores=torch.full((count, 3), torch.nan, device=device),
+            chosen=torch.zeros(count, dtype=torch.long, device=device),
         )
         called = torch.nonzero(presence > 0.5)[:, 0]
-        if len(called) == 0:
-            return found
+        if len(called):
+            self._segment_called(state, maps, called, found)
+        return about_one_target(found)
+
+    def _segment_called(self, images: Tensor, maps: Tensor, called: Tensor, found: Answer) -> None:
+        """Fill in what SAM says of the slices that the classifier calls, by their numbers."""
         answer, boxes = self.ask(images[called], maps[called])
         chosen, number = self.choose(answer)
         main, rows = boxes.main, called[boxes.image]
-        joined = torch.zeros(count, side, side, device=images.device)
+        joined = torch.zeros(found.masks.shape, device=images.device)
         joined.index_add_(0, rows, (chosen > 0).float())
         found.masks[:] = joined > 0
         found.boxes[called] = boxes.boxes[main]
         found.alternatives[called] = answer.three()[0][main] > 0
         found.scores[called] = answer.three()[1][main].float()
         found.chosen[called] = number[main]
-        return found
 
 
 def adapted_sam(profile: Declared, seed: int) -> Sam:

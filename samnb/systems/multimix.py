@@ -18,7 +18,7 @@ from monai.losses import DiceLoss
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from samnb.method import Answer, Batch
+from samnb.method import Answer, Batch, Method, UserPrompts, about_one_target
 from samnb.networks.sides import check_side
 from samnb.systems.system import Declared, System
 
@@ -64,7 +64,7 @@ class Encoder(nn.Module):
         return maps, self.head(pooled.mean(dim=(2, 3)))
 
 
-class MultiMix(nn.Module):
+class MultiMix(Method):
     """`width` is the number of channels of the first stage: 16 as published."""
 
     def __init__(self, width: int = 16):
@@ -107,10 +107,10 @@ class MultiMix(nn.Module):
         others = len(batch.images)
         masks, classes = self.look(torch.cat([batch.images, batch.marked]))
         marked_labels = batch.masks.flatten(1).any(dim=1).long()
-        labels = torch.cat([batch.labels.to(marked_labels), marked_labels])
+        labels = torch.cat([batch.labels[:, 0].to(marked_labels), marked_labels])
         losses = {
             "classification": F.cross_entropy(classes, labels),
-            "dice": self.dice(masks[others:], batch.masks[:, None].float()),
+            "dice": self.dice(masks[others:], batch.masks.float()),
         }
         loss = losses["classification"] + DICE_WEIGHT * losses["dice"]
         if others:
@@ -119,10 +119,11 @@ class MultiMix(nn.Module):
         return {"loss": loss, **losses}
 
     @torch.no_grad()
-    def segment(self, images: Tensor) -> Answer:
-        """images (N, 1, S, S), 0-1."""
-        masks, classes = self.look(images)
-        return Answer(masks=masks[:, 0] > 0, presence=classes.softmax(dim=1)[:, 1])
+    def answer(self, state: Tensor, prompts: UserPrompts | None = None) -> Answer:
+        """state: images (N, 1, S, S), 0-1. It needs no prompts."""
+        masks, classes = self.look(state)
+        presence = classes.softmax(dim=1)[:, 1]
+        return about_one_target(Answer(masks=masks[:, 0] > 0, presence=presence))
 
 
 def divergence(marked: Tensor, others: Tensor) -> Tensor:

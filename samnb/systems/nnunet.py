@@ -7,7 +7,7 @@ output has no weight in the published loss, so it is not built; the others are e
 slice, where the published code shrinks the truth to them.
 
 Two doors beyond those of every method, both optional: `prepare` before training (the intensities
-of the training slices) and `settle` after it (whether keeping the largest piece helped).
+of the training slices) and `calibrate` after it (whether keeping the largest piece helped).
 """
 
 from dataclasses import dataclass, replace
@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from monai.losses import DiceCELoss
 from monai.networks.nets import DynUNet
-from torch import Tensor, nn
+from torch import Tensor
 
 from samnb.evaluation.metrics import dice
 from samnb.evaluation.simple import largest_pieces
-from samnb.method import Answer, Batch
+from samnb.method import Answer, Batch, Method, UserPrompts, about_one_target
 from samnb.networks.nnunet_plan import (
     Limits,
     Plan,
@@ -48,7 +48,7 @@ MIRRORS = ((), (2,), (3,), (2, 3))  # axes flipped in each pass at inference
 OWN_EPOCHS, OWN_STEPS = 1000, 250
 
 
-class NnUNet(nn.Module):
+class NnUNet(Method):
     """Learns from the marked slices alone, as its plan says."""
 
     def __init__(self, plan: Plan):
@@ -110,25 +110,25 @@ class NnUNet(nn.Module):
         return {"loss": self.loss_of(images, masks)}
 
     def loss_of(self, images: Tensor, masks: Tensor) -> Tensor:
-        """The weighted loss of all outputs; normalised images (N, 1, S, S), masks (N, S, S)."""
+        """The weighted loss of all outputs; normalised images and masks (N, 1, S, S)."""
         outputs = self.network(images).float()
         if outputs.ndim == 4:  # a shallow network, or one that is not training: one output
-            return self.dice_and_entropy(outputs, masks[:, None])
+            return self.dice_and_entropy(outputs, masks)
         # DynUNet keeps its last outputs, graph and all; then it could not be copied.
         self.network.heads[:] = [torch.zeros(1)] * len(self.network.heads)
-        losses = [self.dice_and_entropy(output, masks[:, None]) for output in outputs.unbind(1)]
+        losses = [self.dice_and_entropy(output, masks) for output in outputs.unbind(1)]
         return sum(
             weight * loss for weight, loss in zip(self.plan.deep_supervision, losses, strict=True)
         )
 
     @torch.no_grad()
-    def segment(self, images: Tensor) -> Answer:
-        """images (N, 1, S, S), 0-1: the average over four mirrored passes."""
-        masks = self._unpruned(images)
+    def answer(self, state: Tensor, prompts: UserPrompts | None = None) -> Answer:
+        """state: images (N, 1, S, S), 0-1; the average over four mirrored passes, unprompted."""
+        masks = self._unpruned(state)
         if self.largest_component:
             pieces = largest_pieces(masks.cpu().numpy())
-            masks = torch.from_numpy(pieces).to(images.device)
-        return Answer(masks=masks)
+            masks = torch.from_numpy(pieces).to(state.device)
+        return about_one_target(Answer(masks=masks))
 
     def _unpruned(self, images: Tensor) -> Tensor:
         normal = self.normalise(images)
@@ -138,12 +138,12 @@ class NnUNet(nn.Module):
         return total[:, 1] > total[:, 0]
 
     @torch.no_grad()
-    def settle(self, images: Tensor, masks: Tensor) -> None:
-        """After training, on validation slices (N, 1, S, S) with masks (N, S, S): keep only the
+    def calibrate(self, images: Tensor, masks: Tensor) -> None:
+        """After training, on validation slices and masks (N, 1, S, S): keep only the
         largest piece from now on if that raises the mean Dice. Published per scan, here per slice.
         """
         found = self._unpruned(images).cpu().numpy()
-        truth = masks.cpu().numpy().astype(bool)
+        truth = masks[:, 0].cpu().numpy().astype(bool)
         gain = dice(largest_pieces(found), truth).mean() - dice(found, truth).mean()
         self.largest_component.fill_(bool(gain > 0))
 

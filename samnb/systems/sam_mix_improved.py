@@ -86,9 +86,9 @@ class SamMixImproved(MapPrompted):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The losses of the guided form, and: maps of slices without target have to stay low."""
         images, marked, masks = self._changed(batch)
-        known = len(images)
+        known, masks, labels = len(images), masks[:, 0], batch.labels[:, 0]
         logits, maps = self.look(torch.cat([images, marked]))
-        focal = focal_loss(logits[:known], batch.labels, self.focal.alpha, self.focal.gamma)
+        focal = focal_loss(logits[:known], labels, self.focal.alpha, self.focal.gamma)
         answer, found = self._ask_while_learning(marked, maps[known:], masks)
         chosen, _ = self.choose(answer)
         losses = {
@@ -96,7 +96,7 @@ class SamMixImproved(MapPrompted):
             "segmentation": self.mix.segmentation * segmentation_loss(chosen, masks[found.image]),
             "guidance": self.mix.guidance * map_loss(maps[known:], masks, self.prompting.threshold),
         }
-        empty = maps[:known][batch.labels == 0]
+        empty = maps[:known][labels == 0]
         if self.improved.negatives and len(empty):
             losses["negatives"] = self.improved.negatives * F.softplus(empty).mean()
         self.steps += 1
@@ -123,15 +123,15 @@ class SamMixImproved(MapPrompted):
         return answer.at_side(side), MapBoxes(number, boxes, number)
 
     @torch.no_grad()
-    def settle(self, images: Tensor, masks: Tensor) -> None:
-        """After training, on validation slices (N, 1, S, S) with masks (N, S, S): be silent below
+    def calibrate(self, images: Tensor, masks: Tensor) -> None:
+        """After training, on validation slices and masks (N, 1, S, S): be silent below
         the presence logit that gives the best mean Dice. Nothing, if that is not asked for.
         """
         if not self.improved.calibrated:
             return
         self.silence.fill_(-ALWAYS)
         speaking = [self.segment(some) for some in images.split(32)]
-        truth = masks.bool().cpu().numpy()
+        truth = masks[:, 0].bool().cpu().numpy()
         spoken = torch.from_numpy(dice(_masks(speaking).numpy(), truth))
         self.silence.fill_(0.0)
         logits = torch.cat([self._pool(self.look(some)[1]) for some in images.split(32)]).cpu()
@@ -139,7 +139,7 @@ class SamMixImproved(MapPrompted):
 
 
 def _masks(answers: list[Answer]) -> Tensor:
-    return torch.cat([answer.masks for answer in answers]).cpu()
+    return torch.cat([answer.masks[:, 0] for answer in answers]).cpu()
 
 
 def best_silence(logits: Tensor, spoken: Tensor, empty: Tensor) -> float:

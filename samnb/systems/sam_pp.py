@@ -25,7 +25,7 @@ class SamPP(MapPrompted):
             _, maps = self.look(batch.marked)
         answer, found = self.ask(batch.marked, maps, self.prompting.jitter)
         logits, _ = self.choose(answer)
-        return {"loss": segmentation_loss(logits, batch.masks[found.image])}
+        return {"loss": segmentation_loss(logits, batch.masks[found.image, 0])}
 
 
 def build(profile: Declared, seed: int, first: CamAlone) -> SamPP:

@@ -14,7 +14,7 @@ from monai.losses import DiceCELoss
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from samnb.method import Answer, Batch
+from samnb.method import Answer, Batch, Method, UserPrompts
 from samnb.networks.sides import check_exact_side, check_side
 from samnb.systems.system import Declared, System
 
@@ -168,7 +168,7 @@ class TransUNetNetwork(nn.Module):
         return self.head(y)
 
 
-class TransUNet(nn.Module):
+class TransUNet(Method):
     """Learns from the marked slices alone."""
 
     def __init__(self, side: int, settings: TransUNetSettings):
@@ -185,12 +185,12 @@ class TransUNet(nn.Module):
         return self.network(images).float()
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        return {"loss": self.loss(self.logits(batch.marked), batch.masks[:, None])}
+        return {"loss": self.loss(self.logits(batch.marked), batch.masks)}
 
     @torch.no_grad()
-    def segment(self, images: Tensor) -> Answer:
-        """images (N, 1, S, S), 0-1."""
-        return Answer(masks=self.logits(images).argmax(dim=1).bool())
+    def answer(self, state: Tensor, prompts: UserPrompts | None = None) -> Answer:
+        """state: images (N, 1, S, S), 0-1. It needs no prompts."""
+        return Answer(masks=self.logits(state).argmax(dim=1, keepdim=True).bool())
 
 
 def build(profile: Declared, seed: int) -> TransUNet:

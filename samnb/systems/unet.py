@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import torch
 from monai.losses import DiceCELoss
 from monai.networks.nets import BasicUNet
-from torch import Tensor, nn
+from torch import Tensor
 
-from samnb.method import Answer, Batch
+from samnb.method import Answer, Batch, Method, UserPrompts
 from samnb.networks.sides import check_side
 from samnb.systems.system import Declared, System
 
@@ -26,7 +26,7 @@ class UNetSettings:
 HALVINGS = 4
 
 
-class UNet(nn.Module):
+class UNet(Method):
     """Learns from the marked slices alone; `width` is the number of channels of the first stage."""
 
     def __init__(self, width: int = 64):
@@ -45,12 +45,12 @@ class UNet(nn.Module):
         return self.network(centred.copy_((images - 0.5) * 2)).float()
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        return {"loss": self.loss(self.logits(batch.marked), batch.masks[:, None].float())}
+        return {"loss": self.loss(self.logits(batch.marked), batch.masks.float())}
 
     @torch.no_grad()
-    def segment(self, images: Tensor) -> Answer:
-        """images (N, 1, S, S), 0-1."""
-        return Answer(masks=self.logits(images)[:, 0] > 0)
+    def answer(self, state: Tensor, prompts: UserPrompts | None = None) -> Answer:
+        """state: images (N, 1, S, S), 0-1. It needs no prompts."""
+        return Answer(masks=self.logits(state) > 0)
 
 
 def build(profile: Declared, seed: int) -> UNet:

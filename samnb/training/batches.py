@@ -45,7 +45,6 @@ def training_batches(
     """
     sizes = (min(settings.batch, len(classified)), marked_per_step(classified, marked, settings))
     names = slices.index["scan"] + ":" + slices.index["slice"].astype(str)
-    labels = slices.index["label"].to_numpy()
 
     def stream(start: int) -> Iterator[Batch]:
         first = _rows(classified, sizes[0], seed, CLASSIFIED, start)
@@ -55,7 +54,7 @@ def training_batches(
             pictures, masks = slices.load(there)
             yield Batch(
                 torch.from_numpy(images),
-                torch.from_numpy((labels[here] == 1).astype(np.int64)),
+                torch.from_numpy((slices.labels[here] == 1).astype(np.int64)),
                 torch.from_numpy(pictures),
                 torch.from_numpy(masks),
                 tuple(names.iloc[np.concatenate([here, there])]),
