@@ -27,8 +27,8 @@ from samnb.networks.sam.weights import load_sam
 from samnb.prompts.box_prompted import segment_in_boxes
 from samnb.prompts.boxes import box_of, boxes_with_iou
 from samnb.runs.derived import CEILINGS, ORGANS, note
-from samnb.runs.experiments import load_method, plan
-from samnb.runs.records import Run
+from samnb.runs.run import Run
+from samnb.runs.runner import load_method, plan
 from samnb.studies import Profile, load_profile
 from samnb.studies import cohorts as cohort
 from samnb.systems.registry import find_system

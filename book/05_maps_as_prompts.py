@@ -60,8 +60,8 @@ from samnb.reports import cams, pictures, style
 from samnb.reports.localisation import localisation_table
 from samnb.reports.style import TRUTH
 from samnb.runs import records
-from samnb.runs.experiments import load_method, run
-from samnb.runs.records import Run
+from samnb.runs.run import Run
+from samnb.runs.runner import load_method, make_record
 from samnb.studies import cohorts as cohort
 from samnb.studies import load_profile
 
@@ -271,7 +271,7 @@ style.label(axes, "threshold ω", "mean IoU of the boxes")
 
 # %%
 for seed in profile.seeds:
-    run(Run(profile, "classifier", 0, seed))
+    make_record(Run(profile, "classifier", 0, seed))
 cases = records.load_cases(profile)
 cases = cases[cases["system"] == "CAM alone"]
 

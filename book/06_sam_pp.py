@@ -47,8 +47,8 @@ from samnb.reports.paper import published
 from samnb.reports.printing import styled
 from samnb.reports.tables import segmentation_table
 from samnb.runs import records
-from samnb.runs.experiments import load_method, run
-from samnb.runs.records import Run
+from samnb.runs.run import Run
+from samnb.runs.runner import load_method, make_record
 from samnb.studies import cohorts as cohort
 
 # %%
@@ -94,7 +94,7 @@ print(profile.learning["sam"])
 # made before is loaded; one that was not is made here and now. What is kept of it is its record.
 
 # %% tags=["nbval-ignore-output"]
-record = run(Run(profile, "sam_pp", labels=most, seed=profile.seeds[0]))
+record = make_record(Run(profile, "sam_pp", labels=most, seed=profile.seeds[0]))
 kept = ("name", "labels", "seed", "device", "precision", "commit")
 print({name: record.facts[name] for name in kept})
 print(
@@ -114,7 +114,7 @@ wanted = [("classifier", 0)]
 wanted += [("sam_pp", labels) for labels in (0, *profile.data.labelled)]
 for system, labels in wanted:
     for seed in profile.seeds:
-        run(Run(profile, system, labels, seed))
+        make_record(Run(profile, system, labels, seed))
 
 # %%
 cases = records.load_cases(profile)
@@ -218,7 +218,7 @@ figure = cams.show_answer(
 #
 # ```{admonition} Solution
 # :class: dropdown
-# `run(Run(profile, "sam_pp", 50, 1, ("mix.choice=best",)))` and compare its `summary`. The scores were
+# `make_record(Run(profile, "sam_pp", 50, 1, ("mix.choice=best",)))` and compare its `summary`. The scores were
 # learned on generic shapes with boxes around them; here boxes are often not around the liver, so the
 # score is a guess about another question.
 # ```
@@ -229,7 +229,7 @@ figure = cams.show_answer(
 #
 # ```{admonition} Solution
 # :class: dropdown
-# `run(Run(profile, "sam_pp", 50, 1, ("prompting.margin=0.2",)))`. The classifier is not trained anew:
+# `make_record(Run(profile, "sam_pp", 50, 1, ("prompting.margin=0.2",)))`. The classifier is not trained anew:
 # a margin changes what becomes of a map, not what was learned.
 # ```
 #

@@ -55,8 +55,8 @@ from samnb.reports.printing import styled
 from samnb.reports.systems import with_variants
 from samnb.reports.tables import segmentation_table, significance_matrix
 from samnb.runs import records
-from samnb.runs.experiments import load_method
-from samnb.runs.records import Run
+from samnb.runs.run import Run
+from samnb.runs.runner import load_method
 from samnb.studies import cohorts as cohort
 from samnb.studies import load_profile
 from samnb.systems import sam_mix

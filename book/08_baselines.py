@@ -61,8 +61,8 @@ from samnb.reports.sizes import beside_published
 from samnb.reports.systems import with_variants
 from samnb.reports.tables import cost_table, segmentation_table
 from samnb.runs import records
-from samnb.runs.experiments import run
-from samnb.runs.records import Run
+from samnb.runs.run import Run
+from samnb.runs.runner import make_record
 from samnb.studies import cohorts as cohort
 from samnb.studies import load_profile
 from samnb.systems.nnunet_shown import one_by_one
@@ -212,7 +212,7 @@ for system in FULL:
     few = () if system == "transunet" else profile.data.labelled
     for labels in (None, *few):
         for seed in profile.seeds:
-            found[system, labels, seed] = run(
+            found[system, labels, seed] = make_record(
                 Run(profile, system, labels, seed)
             )
 
@@ -445,7 +445,7 @@ print(f"finest {finest / 1e9:.2f} G, deepest {deepest / 1e9:.2f} G")
 #
 # ```{admonition} Solution
 # :class: dropdown
-# `run(Run(profile, "unet", 5, 1, ("learning.unet.epochs=20",)))`, and the same with `100`. With five
+# `make_record(Run(profile, "unet", 5, 1, ("learning.unet.epochs=20",)))`, and the same with `100`. With five
 # slices it has seen each of them many times already; look at the validation curve of
 # `record.facts["validation"]` before you call the gain real.
 # ```

@@ -53,8 +53,8 @@ from samnb.reports.sizes import beside_published
 from samnb.reports.systems import with_variants
 from samnb.reports.tables import segmentation_table
 from samnb.runs import records
-from samnb.runs.experiments import load_method, run
-from samnb.runs.records import Run
+from samnb.runs.run import Run
+from samnb.runs.runner import load_method, make_record
 from samnb.studies import cohorts as cohort
 from samnb.studies import load_profile
 
@@ -102,7 +102,7 @@ beside_published(counted).round(2)
 # The next cell trains MultiMix with the most masks, or loads it.
 
 # %% tags=["nbval-ignore-output"]
-run(Run(profile, "multimix", most, first))
+make_record(Run(profile, "multimix", most, first))
 method = load_method(Run(profile, "multimix", most, first)).eval()
 
 # %%
@@ -211,11 +211,11 @@ print(f"largest gradient: {unmarked.grad.abs().max().item():.4f}")
 # %%
 for labels in profile.data.labelled:
     for seed in profile.seeds:
-        run(Run(profile, "multimix", labels, seed))
+        make_record(Run(profile, "multimix", labels, seed))
 
 # %% mystnb={"figure": {"caption": "Training with the most masks, one line for each seed: every term of the loss, and Dice on the validation patients.", "name": "fig-multimix-training"}, "image": {"alt": "Panels of curves over the training step, one for each term of the loss on a logarithmic axis and one for the Dice of the validation patients; one curve for each seed."}} tags=["nbval-ignore-output"]
 taught = [
-    run(Run(profile, "multimix", most, seed)).facts
+    make_record(Run(profile, "multimix", most, seed)).facts
     for seed in profile.seeds
 ]
 terms = ("classification", "dice", "divergence")
@@ -259,7 +259,7 @@ pd.DataFrame(known)
 # %%
 for labels in profile.data.labelled:
     for seed in profile.seeds:
-        run(Run(profile, "unet", labels, seed))
+        make_record(Run(profile, "unet", labels, seed))
 cases = with_variants(records.load_cases(profile))
 cases = cases[cases["change"].fillna("") == ""]
 

@@ -6,7 +6,7 @@ import pytest
 from made_cases import made_cases
 
 from samnb.reports import claims
-from samnb.reports.claim_rules import FAILS, HOLDS, OTHERWISE, UNTESTABLE, Evidence, judge
+from samnb.reports.claim_rules import FAILS, HOLDS, OTHERWISE, UNTESTABLE, Evidence, evaluate_claim
 from samnb.reports.claims import HERE, ON_PAPER, OUR_NUMBERS, PAPER_NUMBERS
 
 # Everything the paper has, in the order that it claims.
@@ -38,7 +38,7 @@ def evidence(published=True, **dice):
 
 def improves(given, printed):
     settings = {"cohort": "lits", "metric": "dice", "system": "A", "against": ["B*", "C"]}
-    return judge(given, "gain", **settings, printed=printed)
+    return evaluate_claim(given, "gain", **settings, printed=printed)
 
 
 def test_every_claim_gets_a_verdict_with_numbers(found):
@@ -148,32 +148,37 @@ def test_our_gain_is_asked_for_its_direction_only():
 def test_equal_numbers_share_a_place_and_beat_nobody():
     tied = evidence(A=0.9, B=0.9, C=0.6)
     where = {"cohort": "lits", "metric": "dice", "among": ["A", "B", "C"]}
-    assert judge(tied, "rank", system="B", printed=1, **where).verdict == HOLDS
-    assert judge(tied, "rank", system="C", printed=2, **where).verdict == HOLDS
-    beaten = judge(tied, "order", cohorts=["lits"], metrics=["dice"], better=["A"], worse=["B"])
+    assert evaluate_claim(tied, "rank", system="B", printed=1, **where).verdict == HOLDS
+    assert evaluate_claim(tied, "rank", system="C", printed=2, **where).verdict == HOLDS
+    beaten = evaluate_claim(
+        tied, "order", cohorts=["lits"], metrics=["dice"], better=["A"], worse=["B"]
+    )
     assert beaten.verdict == FAILS
 
 
 def test_shares():
     given = evidence(A=1.0)
     settings = {"part": "labelled", "whole": "all"}
-    assert judge(given, "share", **settings, printed="0.5").verdict == HOLDS
-    assert judge(given, "share", **settings, printed="99.5", fewer=True).verdict == HOLDS
-    assert judge(given, "share", part="nobody", whole="all", printed="1").verdict == UNTESTABLE
-    meant = judge(given, "share", **settings, others=["few"], printed="0.05")
+    assert evaluate_claim(given, "share", **settings, printed="0.5").verdict == HOLDS
+    assert evaluate_claim(given, "share", **settings, printed="99.5", fewer=True).verdict == HOLDS
+    assert (
+        evaluate_claim(given, "share", part="nobody", whole="all", printed="1").verdict
+        == UNTESTABLE
+    )
+    meant = evaluate_claim(given, "share", **settings, others=["few"], printed="0.05")
     assert (meant.verdict, meant.numbers.rpartition("; ")[2]) == (FAILS, "0.05 is the share of 5")
 
 
 def test_one_pair_against_a_claim_about_all_pairs_is_enough():
     settings = {"cohorts": ["lits"], "metrics": ["dice"], "better": ["A"], "worse": ["B", "C"]}
-    assert judge(evidence(A=0.9, B=0.8, C=0.7), "order", **settings).verdict == HOLDS
-    assert judge(evidence(A=0.75, B=0.8, C=0.7), "order", **settings).verdict == FAILS
+    assert evaluate_claim(evidence(A=0.9, B=0.8, C=0.7), "order", **settings).verdict == HOLDS
+    assert evaluate_claim(evidence(A=0.75, B=0.8, C=0.7), "order", **settings).verdict == FAILS
 
 
 def test_to_be_significant_is_to_be_ahead():
     settings = {"cohort": "lits", "metric": "dice", "system": "A", "against": ["B"]}
-    assert judge(evidence(A=0.9, B=0.8), "significant", **settings).verdict == HOLDS
-    assert judge(evidence(A=0.8, B=0.9), "significant", **settings).verdict == FAILS
+    assert evaluate_claim(evidence(A=0.9, B=0.8), "significant", **settings).verdict == HOLDS
+    assert evaluate_claim(evidence(A=0.8, B=0.9), "significant", **settings).verdict == FAILS
 
 
 def test_the_tests_of_the_papers_numbers_are_corrected():
@@ -181,8 +186,8 @@ def test_the_tests_of_the_papers_numbers_are_corrected():
     # with 8 degrees of freedom, p = 0.045. Of two such tests the larger corrected p is 0.09.
     settings = {"cohort": "lits", "metric": "dice", "system": "A"}
     given = evidence(A=0.900, B=0.885, C=0.885)
-    assert judge(given, "significant", against=["B"], **settings).verdict == HOLDS
-    both = judge(given, "significant", against=["B", "C"], **settings)
+    assert evaluate_claim(given, "significant", against=["B"], **settings).verdict == HOLDS
+    both = evaluate_claim(given, "significant", against=["B", "C"], **settings)
     assert both.verdict == FAILS
     assert "largest corrected p 0.09" in both.numbers
 
@@ -191,17 +196,20 @@ def test_a_bound_is_passed_in_every_cohort():
     table = pd.DataFrame({"auc": {"A": 0.9}})
     both = Evidence({"lits": table, "other": table - 0.5}, {}, published=False)
     settings = {"metric": "auc", "system": "A", "bound": 0.5}
-    assert judge(both, "above", cohorts=["lits"], **settings).verdict == HOLDS
-    assert judge(both, "above", cohorts=["lits", "other"], **settings).verdict == FAILS
+    assert evaluate_claim(both, "above", cohorts=["lits"], **settings).verdict == HOLDS
+    assert evaluate_claim(both, "above", cohorts=["lits", "other"], **settings).verdict == FAILS
 
 
 def test_significance_needs_patients_enough_to_be_shown():
     settings = {"cohort": "lits", "metric": "dice", "system": "SAM-Mix-50", "against": ["U-Net"]}
     cases = made_cases({"U-Net": 0.5, "SAM-Mix-50": 0.9})
-    sure = judge(claims.our_evidence(cases, {}), "significant", **settings)
+    sure = evaluate_claim(claims.our_evidence(cases, {}), "significant", **settings)
     assert sure.verdict == HOLDS
     few = cases[cases["patient"].isin(["lits-0", "lits-1"])]
-    assert judge(claims.our_evidence(few, {}), "significant", **settings).verdict == UNTESTABLE
+    assert (
+        evaluate_claim(claims.our_evidence(few, {}), "significant", **settings).verdict
+        == UNTESTABLE
+    )
 
 
 def test_counts_of_records():

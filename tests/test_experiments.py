@@ -19,21 +19,22 @@ from samnb.base.definitions import reached
 from samnb.base.errors import SamnbError
 from samnb.data import slices, slicing
 from samnb.evaluation import examine as evaluation
-from samnb.runs import experiments, keys
+from samnb.runs import keys, runner
 from samnb.runs.certification.certificates import add_certificate
-from samnb.runs.experiments import (
+from samnb.runs.keys import first_run, identify, key, standing
+from samnb.runs.records import Contents, read_record, write_record
+from samnb.runs.remeasure import keep_answers
+from samnb.runs.run import Run
+from samnb.runs.runner import (
     label_counts,
     load_method,
+    make_each,
+    make_record,
+    make_records,
     plan,
-    run,
-    run_each,
-    run_many,
     state,
     weights_at_hand,
 )
-from samnb.runs.keys import first_run, identify, key, standing
-from samnb.runs.records import Contents, Run, read_record, write_record
-from samnb.runs.remeasure import keep_answers
 from samnb.studies import load_profile
 from samnb.studies.cohorts import cohort_slices
 from samnb.systems import registry
@@ -56,11 +57,11 @@ def profile(prepared, tmp_path, monkeypatch):
 
 
 def _no_training(monkeypatch):
-    monkeypatch.setattr(experiments.teaching, "teach", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(runner.teaching, "teach", lambda *_: pytest.fail("trained again"))
 
 
 def test_a_run_leaves_a_whole_record(profile):
-    record = run(Run(profile, "tiny", 4, 1), progress=False)
+    record = make_record(Run(profile, "tiny", 4, 1), progress=False)
     facts = record.facts
     assert record.name == "Tiny-4"
     assert facts["parameters"]["total"] == facts["parameters"]["trainable"] > 0
@@ -78,18 +79,18 @@ def test_a_run_leaves_a_whole_record(profile):
     assert facts["summary"]["home"]["dice"] == pytest.approx(mean, abs=1e-5)
     assert record.pictures["masks"].shape == (16, 32, 32)
     assert sum(path.stat().st_size for path in record.folder.iterdir()) < 60_000
-    assert not list((experiments.data_root() / "training").glob("*/*"))
+    assert not list((runner.data_root() / "training").glob("*/*"))
 
 
 def test_a_fresh_run_is_loaded_and_force_makes_it_anew(profile, monkeypatch):
     wanted = Run(profile, "tiny", 2, 1)
-    first = run(wanted, progress=False)
+    first = make_record(wanted, progress=False)
     with monkeypatch.context() as patch:
         _no_training(patch)
-        assert run(wanted, progress=False).facts == first.facts
+        assert make_record(wanted, progress=False).facts == first.facts
         with pytest.raises(pytest.fail.Exception, match="trained again"):
-            run(wanted, progress=False, force=True)
-    again = run(wanted, progress=False, force=True)
+            make_record(wanted, progress=False, force=True)
+    again = make_record(wanted, progress=False, force=True)
     assert again.slices.equals(first.slices)
     assert again.facts["history"] == first.facts["history"]
 
@@ -100,20 +101,20 @@ def test_a_killed_run_ends_bit_for_bit_as_one_that_was_not(profile, tmp_path):
     code = (
         "import os, sys, signal; import tiny; from pathlib import Path\n"
         "from samnb import batches, teaching; from samnb.models import registry\n"
-        "from samnb.runs.experiments import run; from samnb.runs.records import Run\n"
+        "from samnb.runs.runner import make_record; from samnb.runs.run import Run\n"
         "from dataclasses import replace\n"
         "registry.SYSTEMS.update(tiny.SYSTEMS)\n"
-        "stream, settings = teaching.training_batches, teaching.training_settings\n"
+        "stream, settings = train.training_batches, train.training_settings\n"
         "def deadly(*parts):\n"
         "    def batches(start):\n"
         "        for step, batch in enumerate(stream(*parts)(start), start):\n"
         "            if step == 8: os.kill(os.getpid(), signal.SIGKILL)\n"
         "            yield batch\n"
         "    return batches\n"
-        "teaching.training_batches = deadly\n"
-        "teaching.training_settings = lambda *parts: "
+        "train.training_batches = deadly\n"
+        "train.training_settings = lambda *parts: "
         "replace(settings(*parts), checkpoint_seconds=0)\n"
-        "run(Run(tiny.world(Path(sys.argv[1])), 'tiny', 4, 2), progress=False)"
+        "make_record(Run(tiny.world(Path(sys.argv[1])), 'tiny', 4, 2), progress=False)"
     )
     killed = subprocess.run(
         [sys.executable, "-c", code, folder],
@@ -127,12 +128,12 @@ def test_a_killed_run_ends_bit_for_bit_as_one_that_was_not(profile, tmp_path):
     assert read_record(wanted) is None
     training = tmp_path / "training" / identify(wanted).keys["weights"]
     assert torch.load(training / "checkpoint.pt", weights_only=True)["step"] == 8
-    resumed = run(wanted, progress=False)
+    resumed = make_record(wanted, progress=False)
     weights = load_method(wanted, progress=False).state_dict()
     files = {name: (resumed.folder / name).read_bytes()
              for name in ("cases.csv.gz", "answers.npz")}  # fmt: skip
 
-    whole = run(wanted, progress=False, force=True)
+    whole = make_record(wanted, progress=False, force=True)
     for name, value in load_method(wanted, progress=False).state_dict().items():
         assert torch.equal(value, weights[name]), name
     assert {name: (whole.folder / name).read_bytes() for name in files} == files
@@ -163,7 +164,7 @@ def _code_changes(monkeypatch, stage):
 
     def code_of(run, root=keys.CHECKOUT):
         found = real(run, root)
-        files = {"weights": "samnb/training/loop.py", "answers": "samnb/runs/outcome.py"}
+        files = {"weights": "samnb/training/loop.py", "answers": "samnb/runs/examine.py"}
         file = files.get(stage, "samnb/evaluation/metrics.py")
         found[stage] = [replace(each, uses=("another",)) if each.file == file else each
                         for each in found[stage]]  # fmt: skip
@@ -174,13 +175,13 @@ def _code_changes(monkeypatch, stage):
 
 def test_a_stale_run_says_why_and_is_made_anew(profile, monkeypatch, capsys):
     wanted = Run(profile, "tiny", 2, 1)
-    before = run(wanted, progress=False).facts["key"]
+    before = make_record(wanted, progress=False).facts["key"]
     assert state(wanted) == "fresh"
     _code_changes(monkeypatch, "weights")
     assert state(wanted) == "stale"
     reason = "changed: code (samnb/training/loop.py)"
     assert standing(read_record(wanted), identify(wanted)) == ("stale", reason)
-    record = run(wanted, progress=False)
+    record = make_record(wanted, progress=False)
     assert f"made anew; {reason}" in capsys.readouterr().err
     assert record.facts["key"] != before
     assert state(wanted) == "fresh"
@@ -190,7 +191,7 @@ def test_stale_measures_are_taken_again_from_the_answers_that_were_kept(
     profile, monkeypatch, capsys
 ):
     wanted = Run(profile, "tiny", 2, 1)
-    first = run(wanted, progress=False)
+    first = make_record(wanted, progress=False)
     assert set(first.answers) == {"home", "abroad"}
     dice = evaluation.measure_slices
     monkeypatch.setattr(
@@ -200,8 +201,8 @@ def test_stale_measures_are_taken_again_from_the_answers_that_were_kept(
     )
     _code_changes(monkeypatch, "measures")
     _no_training(monkeypatch)
-    monkeypatch.setattr(experiments, "examine_run", lambda *_: pytest.fail("asked again"))
-    again = run(wanted, progress=False)
+    monkeypatch.setattr(runner, "examine_run", lambda *_: pytest.fail("asked again"))
+    again = make_record(wanted, progress=False)
     assert "measured again; changed: code (samnb/evaluation/metrics.py)" in capsys.readouterr().err
     assert (again.slices["hd"] == 7).all()
     assert again.facts["summary"]["home"]["hd"] == 7
@@ -212,17 +213,17 @@ def test_stale_measures_are_taken_again_from_the_answers_that_were_kept(
 
 def test_stale_answers_are_given_again_by_the_weights_at_hand(profile, monkeypatch):
     wanted = Run(profile, "tiny", 2, 1)
-    first = run(wanted, progress=False)
+    first = make_record(wanted, progress=False)
     _code_changes(monkeypatch, "answers")
     assert state(wanted) == "stale"
     _no_training(monkeypatch)
-    assert run(wanted, progress=False).slices.equals(first.slices)
+    assert make_record(wanted, progress=False).slices.equals(first.slices)
     assert state(wanted) == "fresh"
 
 
 def test_a_record_without_answers_gets_them_from_weights_at_hand(profile):
     wanted = Run(profile, "tiny", 2, 1)
-    record = run(wanted, progress=False)
+    record = make_record(wanted, progress=False)
     before = {path.name: path.read_bytes() for path in record.folder.iterdir()}
     write_record(wanted, Contents(record.facts, record.cases, {}, record.pictures))
     bare = read_record(wanted)
@@ -239,7 +240,7 @@ def test_a_record_without_answers_gets_them_from_weights_at_hand(profile):
 def test_a_certificate_keeps_a_record_of_older_code(profile, monkeypatch):
     wanted = Run(profile, "tiny", 2, 1)
     old = identify(wanted)
-    run(wanted, progress=False)
+    make_record(wanted, progress=False)
     weights = load_method(wanted, progress=False).state_dict()
     _code_changes(monkeypatch, "weights")
     new = identify(wanted)
@@ -250,7 +251,7 @@ def test_a_certificate_keeps_a_record_of_older_code(profile, monkeypatch):
     add_certificate({"slices": {}, "runs": {"tiny": ["between", new.recipe]}})
     assert state(wanted) == "certified"
     _no_training(monkeypatch)
-    assert run(wanted, progress=False).facts["key"] == old.key  # loaded, not made
+    assert make_record(wanted, progress=False).facts["key"] == old.key  # loaded, not made
     for name, value in load_method(wanted, progress=False).state_dict().items():
         assert torch.equal(value, weights[name]), name
     other = replace(profile, seed=8)  # other splits: no certificate speaks for data
@@ -262,17 +263,17 @@ def test_code_that_is_not_committed_writes_no_record_into_the_checkout(profile, 
     monkeypatch.setattr(
         checkout, "changed_code", lambda: ["samnb/training/losses.py", "samnb/new.py"]
     )
-    run(wanted, progress=False)  # into a folder of its own: nobody minds
+    make_record(wanted, progress=False)  # into a folder of its own: nobody minds
     monkeypatch.setattr(checkout, "results_root", lambda: checkout.CHECKOUT / "results")
-    run(wanted, progress=False)  # it is there
+    make_record(wanted, progress=False)  # it is there
     with pytest.raises(SamnbError, match=r"samnb/training/losses.py and 1 more.*not as committed"):
-        run(Run(profile, "tiny", 2, 2), progress=False)
+        make_record(Run(profile, "tiny", 2, 2), progress=False)
 
 
 def test_a_system_that_reads_more_than_it_declares_is_refused(profile, monkeypatch):
     monkeypatch.setitem(registry.SYSTEMS, "sly", registry.System("Sly", tiny.build))
     with pytest.raises(SamnbError, match="Sly reads `prompting`"):
-        run(Run(profile, "sly", 2, 1), progress=False)
+        make_record(Run(profile, "sly", 2, 1), progress=False)
 
 
 @pytest.mark.parametrize(
@@ -326,7 +327,7 @@ def test_the_code_of_every_stage_begins_somewhere():
 
 
 def test_the_first_system_is_made_once_and_shared(profile, monkeypatch):
-    base = run(Run(profile, "tiny_second", 0, 1), progress=False)
+    base = make_record(Run(profile, "tiny_second", 0, 1), progress=False)
     assert base.name == "Tiny second-0"
     assert base.facts["history"] == []  # no masks, nothing to learn
     before = first_run(Run(profile, "tiny_second", 4, 1, ("prompting.threshold=0.3",)))
@@ -343,7 +344,7 @@ def test_the_first_system_is_made_once_and_shared(profile, monkeypatch):
 
 def test_weights_that_are_gone_are_trained_again(profile, tmp_path):
     wanted = Run(profile, "tiny_full", None, 1)
-    record = run(wanted, progress=False)
+    record = make_record(wanted, progress=False)
     assert record.name == "Tiny full"
     before = load_method(wanted, progress=False).state_dict()
     for path in (tmp_path / "trained" / record.facts["keys"]["weights"]).iterdir():
@@ -357,7 +358,7 @@ def test_two_processes_never_make_the_same_run(profile, monkeypatch, capsys):
     wanted = Run(profile, "tiny", 2, 1)
     identity = identify(wanted)
     made = []
-    real = experiments._make
+    real = runner._make
 
     def slow(*parts):
         made.append(parts)
@@ -366,34 +367,34 @@ def test_two_processes_never_make_the_same_run(profile, monkeypatch, capsys):
             "try: filelock.FileLock(sys.argv[1]).acquire(timeout=0)\n"
             "except filelock.Timeout: print('locked')"
         )
-        lock = experiments.data_root() / "training" / f"{identity.keys['weights']}.lock"
+        lock = runner.data_root() / "training" / f"{identity.keys['weights']}.lock"
         asked = subprocess.run(
             [sys.executable, "-c", code, str(lock)], capture_output=True, text=True, check=True
         )
         assert asked.stdout.strip() == "locked"
         return real(*parts)
 
-    monkeypatch.setattr(experiments, "_make", slow)
-    run(wanted, progress=False)
-    run(wanted, progress=False)
+    monkeypatch.setattr(runner, "_make", slow)
+    make_record(wanted, progress=False)
+    make_record(wanted, progress=False)
     assert len(made) == 1
 
 
 def test_several_runs_in_their_order(profile):
     runs = [Run(profile, "tiny_second", 0, 1), Run(profile, "tiny_image", 0, 1)]
-    names = [record.name for record in run_many(runs, progress=False)]
+    names = [record.name for record in make_records(runs, progress=False)]
     assert names == ["Tiny second-0", "Tiny image"]
 
 
 def _breaks(monkeypatch, system, seed):
-    real = experiments.teaching.teach
+    real = runner.train.train
 
     def teach(wanted, *rest):
         if (wanted.system, wanted.seed) == (system, seed):
             raise RuntimeError("broken")
         return real(wanted, *rest)
 
-    monkeypatch.setattr(experiments.teaching, "teach", teach)
+    monkeypatch.setattr(runner.teaching, "teach", teach)
 
 
 def test_a_run_that_fails_leaves_the_others_going_but_for_those_that_build_on_it(
@@ -402,7 +403,7 @@ def test_a_run_that_fails_leaves_the_others_going_but_for_those_that_build_on_it
     _breaks(monkeypatch, "tiny_image", 1)
     names = ("tiny_second", "tiny_image")
     wanted = [Run(profile, name, 0, seed) for name in names for seed in (1, 2)]
-    results = {str(each): result for each, result in run_each(wanted, progress=False)}
+    results = {str(each): result for each, result in make_each(wanted, progress=False)}
     assert {name: isinstance(result, Exception) for name, result in results.items()} == {
         "tiny_second, 0 labels, seed 1": True,
         "tiny_second, 0 labels, seed 2": False,
@@ -411,7 +412,7 @@ def test_a_run_that_fails_leaves_the_others_going_but_for_those_that_build_on_it
     }
     assert "builds on tiny_image, 0 labels, seed 1" in str(results["tiny_second, 0 labels, seed 1"])
     with pytest.raises(SamnbError, match="it builds on"):
-        run_many(wanted, progress=False)
+        make_records(wanted, progress=False)
 
 
 def test_the_command_names_the_runs_that_fail_and_makes_the_others(profile, monkeypatch, capsys):
@@ -443,27 +444,27 @@ def test_the_command_names_the_runs_that_fail_and_makes_the_others(profile, monk
 )
 def test_a_run_that_makes_no_sense_is_refused(profile, system, labels, words):
     with pytest.raises(SamnbError, match=words):
-        run(Run(profile, system, labels, 1), progress=False)
+        make_record(Run(profile, system, labels, 1), progress=False)
 
 
 def test_workers_take_the_gpus_in_turn(monkeypatch):
-    monkeypatch.setattr(experiments, "end_with_parent", lambda: None)
-    monkeypatch.setattr(experiments.torch, "set_num_threads", lambda _: None)
+    monkeypatch.setattr(runner, "end_with_parent", lambda: None)
+    monkeypatch.setattr(runner.torch, "set_num_threads", lambda _: None)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
-    gpus, turn = experiments.visible_gpus(), experiments.multiprocessing.Value("i", 0)
+    gpus, turn = runner.visible_gpus(), runner.multiprocessing.Value("i", 0)
     seen = []
     for _ in range(3):
-        experiments._start_worker(turn, gpus)
+        runner._start_worker(turn, gpus)
         seen.append(os.environ["CUDA_VISIBLE_DEVICES"])
     assert seen == ["2", "5", "2"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert experiments.visible_gpus() == []
+    assert runner.visible_gpus() == []
 
 
 def test_a_launcher_of_several_processes_is_sent_away(profile, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(SamnbError, match=r"one process.*--workers"):
-        run(Run(profile, "tiny", 4, 1), progress=False)
+        make_record(Run(profile, "tiny", 4, 1), progress=False)
 
 
 def test_the_plan_holds_the_experiments_of_the_chapters():
@@ -480,7 +481,7 @@ def test_the_plan_holds_the_experiments_of_the_chapters():
     places = {str(each): place for place, each in enumerate(runs)}
     for each in runs:
         assert each.labels in label_counts(pocket, each.system)
-        assert each.chosen
+        assert each.settings
         if (before := first_run(each)) and not each.changes:
             assert places[str(before)] < places[str(each)]
 
@@ -494,7 +495,7 @@ def test_a_planned_run_may_change_several_settings_and_use_all_masks():
     assert fewest.profile.data == load_profile("real_brain").data  # only what is learned differs
     longer = [each for each in plan(load_profile("real_brain")) if each.changes]
     assert {each.labels for each in longer} == {50, None}
-    assert {each.chosen.learning["unet"].epochs for each in longer} == {30}
+    assert {each.settings.learning["unet"].epochs for each in longer} == {30}
 
 
 def test_the_command_makes_and_lists_runs(profile, capsys):

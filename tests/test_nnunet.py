@@ -277,7 +277,7 @@ def test_the_largest_piece_is_kept_where_that_helped(helps, monkeypatch):
         truth[:, 26:30, 26:30] = False
     method = small().eval()
     monkeypatch.setattr(method, "_unpruned", lambda images: found)
-    method.settle(torch.zeros(2, 1, 32, 32), truth)
+    method.calibrate(torch.zeros(2, 1, 32, 32), truth)
     assert bool(method.largest_component) is helps
     assert torch.equal(method.segment(torch.zeros(2, 1, 32, 32)).masks, truth)
 
@@ -287,7 +287,7 @@ def test_pieces_are_kept_where_pruning_changed_nothing(monkeypatch):
     square = torch.zeros(1, 32, 32, dtype=torch.bool)
     square[:, 4:20, 4:20] = True
     monkeypatch.setattr(method, "_unpruned", lambda images: square)
-    method.settle(torch.zeros(1, 1, 32, 32), square)
+    method.calibrate(torch.zeros(1, 1, 32, 32), square)
     assert not method.largest_component
 
 

@@ -13,8 +13,9 @@ from typer.main import get_command
 
 from samnb import cli
 from samnb.reports.tables import segmentation_table
-from samnb.runs.experiments import load_method, run
-from samnb.runs.records import Run, load_cases
+from samnb.runs.records import load_cases
+from samnb.runs.run import Run
+from samnb.runs.runner import load_method, make_record
 from samnb.studies.cohorts import cohort_slices
 from samnb.systems import registry
 
@@ -59,7 +60,7 @@ def test_the_method_of_the_readme_learns_is_examined_and_stands_in_the_table(add
         [*asked, "--profile", str(tmp_path / "tiny.yaml")], standalone_mode=False
     )
     wanted = Run(added, "grey_range", 4, 1)
-    record = run(wanted, progress=False)  # made by the command, loaded here
+    record = make_record(wanted, progress=False)  # made by the command, loaded here
     history = [note["loss"] for note in record.facts["history"]]
     assert history[-1] < history[0]
     learned = load_method(wanted, progress=False).edges.detach()

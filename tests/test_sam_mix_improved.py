@@ -151,10 +151,10 @@ def test_presence_is_counted_from_the_settled_logit(batch):
 
 def test_settling_makes_it_silent_where_no_slice_has_the_target(batch):
     method = improved(calibrated=True).eval()
-    method.settle(batch.images, torch.zeros(4, SIDE, SIDE, dtype=torch.uint8))
+    method.calibrate(batch.images, torch.zeros(4, SIDE, SIDE, dtype=torch.uint8))
     assert not method.segment(batch.images).masks.any()
     kept = improved()
-    kept.settle(batch.images, torch.zeros(4, SIDE, SIDE, dtype=torch.uint8))
+    kept.calibrate(batch.images, torch.zeros(4, SIDE, SIDE, dtype=torch.uint8))
     assert kept.silence == 0
 
 

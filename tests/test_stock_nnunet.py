@@ -18,8 +18,9 @@ from samnb.base.errors import SamnbError
 from samnb.data.settings import SplitSettings
 from samnb.evaluation.metrics import METRICS
 from samnb.runs import stock_nnunet
-from samnb.runs.records import Contents, Run, write_record
-from samnb.runs.teaching import material
+from samnb.runs.records import Contents, write_record
+from samnb.runs.run import Run
+from samnb.runs.train import training_data
 from samnb.studies.cohorts import cohort_split
 from samnb.training.settings import LearningSettings
 
@@ -38,7 +39,7 @@ def run(tmp_path, monkeypatch):
 @pytest.fixture
 def given(run, tmp_path):
     """What ours may look at, and the folder of the same slices for nnU-Net."""
-    seen = material(run)
+    seen = training_data(run)
     stock_nnunet.write_dataset(run, seen, tmp_path)
     return seen, tmp_path / "raw" / stock_nnunet.NAME
 
@@ -48,9 +49,9 @@ def test_the_split_is_ours_slice_by_slice(run, given):
     prepared = raw.parents[1] / "preprocessed" / raw.name
     [split] = json.loads((prepared / "splits_final.json").read_text())
     cases = pd.read_csv(raw / "cases.csv", dtype={"patient": str, "scan": str})
-    wanted = seen.slices.index.loc[[*seen.marked, *seen.watched], ["patient", "scan", "slice"]]
+    wanted = seen.slices.index.loc[[*seen.marked, *seen.validation], ["patient", "scan", "slice"]]
     assert cases[["patient", "scan", "slice"]].to_numpy().tolist() == wanted.to_numpy().tolist()
-    for part, rows in (("train", seen.marked), ("val", seen.watched)):
+    for part, rows in (("train", seen.marked), ("val", seen.validation)):
         assert split[part] == cases.loc[cases["part"] == part, "case"].tolist()
         assert len(split[part]) == len(rows) > 0
     assert len(split["train"]) == LABELS
@@ -65,7 +66,7 @@ def test_levels_masks_and_spacing_are_written_as_they_are(given):
     cases = pd.read_csv(raw / "cases.csv")["case"]
     for folder in ("imagesTr", "labelsTr"):
         assert len(list((raw / folder).iterdir())) == len(cases) == description["numTraining"]
-    for case, row in zip(cases, [*seen.marked, *seen.watched], strict=True):
+    for case, row in zip(cases, [*seen.marked, *seen.validation], strict=True):
         image = nib.load(raw / "imagesTr" / f"{case}_0000.nii")
         mask = nib.load(raw / "labelsTr" / f"{case}.nii")
         assert np.array_equal(np.asarray(image.dataobj)[:, :, 0].T, seen.slices.images[row])
@@ -77,7 +78,7 @@ def test_levels_masks_and_spacing_are_written_as_they_are(given):
 
 
 def test_oblong_pixels_are_not_turned(run, tmp_path):
-    seen = material(run)
+    seen = training_data(run)
     oblong = seen.slices.index.assign(spacing_row=1.5, spacing_column=0.5)
     seen = replace(seen, slices=replace(seen.slices, index=oblong))
     stock_nnunet.write_dataset(run, seen, tmp_path)
@@ -102,7 +103,7 @@ class Asked:
 
 
 def test_nnunet_is_asked_for_one_slice_on_its_own_grid(run):
-    slices = material(run).slices
+    slices = training_data(run).slices
     slices = replace(slices, index=slices.index.assign(spacing_row=1.5, spacing_column=0.5))
     asked = Asked()
     mask = stock_nnunet._segmented(asked, slices, 3)
@@ -146,7 +147,7 @@ def test_what_was_not_windowed_is_no_ct(run, tmp_path):
     slices = replace(run.profile.data.slices, window_width=None, window_center=None)
     profile = replace(run.profile, data=replace(run.profile.data, slices=slices))
     run = replace(run, profile=profile)
-    stock_nnunet.write_dataset(run, material(run), tmp_path)
+    stock_nnunet.write_dataset(run, training_data(run), tmp_path)
     text = (tmp_path / "raw" / stock_nnunet.NAME / "dataset.json").read_text()
     assert json.loads(text)["channel_names"] == {"0": "MR"}
 
@@ -176,7 +177,7 @@ def test_what_cannot_be_taught_is_refused_before_anything_is_written(run, monkey
 
 
 def test_masks_are_measured_as_those_of_our_systems(run):
-    slices = material(run).slices
+    slices = training_data(run).slices
     rows = np.array([3, 8, 9])
     table = stock_nnunet.measured(slices, rows, slices.masks[rows] > 0, "home")
     assert table["slice"].tolist() == slices.index.loc[rows, "slice"].tolist()

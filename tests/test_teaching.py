@@ -7,8 +7,9 @@ import pytest
 import tiny
 import torch
 
-from samnb.runs import outcome, teaching
-from samnb.runs.records import Run
+from samnb.runs import examine, train
+from samnb.runs.data import TrainingData
+from samnb.runs.run import Run
 from samnb.studies.cohorts import cohort_split
 from samnb.systems import registry
 from samnb.training.loop import TrainingSettings
@@ -27,35 +28,35 @@ def profile(prepared, monkeypatch):
     return tiny.world(prepared)
 
 
-def patients(seen: teaching.Material, rows: np.ndarray) -> set[str]:
+def patients(seen: TrainingData, rows: np.ndarray) -> set[str]:
     return set(seen.slices.index.loc[rows, "patient"])
 
 
 def test_training_patients_teach_and_validation_patients_are_watched(profile):
     split = cohort_split(profile, "home")
-    seen = teaching.material(Run(profile, "tiny", 4, 1))
+    seen = Run(profile, "tiny", 4, 1).data
     assert patients(seen, seen.classified) == set(split.train)
     assert len(seen.classified) == 3 * 8  # every slice of theirs
     assert len(seen.marked) == 4
     assert patients(seen, seen.marked) <= set(split.train)
-    assert patients(seen, seen.watched) == set(split.validation)
+    assert patients(seen, seen.validation) == set(split.validation)
 
 
 def test_systems_are_shown_the_labels_they_may_use_and_no_others(profile):
     few, image, full = (
-        teaching.material(Run(profile, name, labels, 1))
+        Run(profile, name, labels, 1).data
         for name, labels in (("tiny", 2), ("tiny_image", 0), ("tiny_full", None))
     )
     assert [len(few.classified), len(few.marked)] == [24, 2]
     assert [len(image.classified), len(image.marked)] == [24, 0]
     assert [len(full.classified), len(full.marked)] == [0, 24]
-    assert len(image.watched) == 0  # to watch it would take masks
+    assert len(image.validation) == 0  # to watch it would take masks
 
 
 def test_the_finished_method_is_tested_on_test_patients_only(profile):
     wanted = Run(profile, "tiny", 2, 1)
-    lesson = {"trainable": 1, "seconds": 1.0, "history": [], "validation": []}
-    found = outcome.examine_run(wanted, teaching.build(wanted, None), lesson, progress=False)
+    training = {"trainable": 1, "seconds": 1.0, "history": [], "validation": []}
+    found = examine.examine_run(wanted, train.build(wanted, None), training, progress=False)
     for cohort, table in found.cases.groupby("cohort"):
         assert set(table["patient"]) == set(cohort_split(profile, cohort).test)
     assert set(found.cases["cohort"]) == {"home", "abroad"}
@@ -87,15 +88,15 @@ def test_epochs_of_the_profile_become_steps_of_the_loop(profile):
         seed=6,
     )
     run = Run(profile, "tiny", 4, 6)
-    assert teaching.training_settings(run, teaching.material(run)) == expected
+    assert train.training_settings(run, run.data) == expected
     unwatched = Run(profile, "tiny_image", 0, 6)
-    found = teaching.training_settings(unwatched, teaching.material(unwatched))
+    found = train.training_settings(unwatched, unwatched.data)
     assert found == replace(expected, validate_every=0, keep="last")
 
 
 def test_the_random_weights_at_the_start_are_those_of_the_seed(profile):
     first, again, other = (
-        teaching.build(Run(profile, "tiny", 4, seed), None).layers[0].weight for seed in (1, 1, 2)
+        train.build(Run(profile, "tiny", 4, seed), None).layers[0].weight for seed in (1, 1, 2)
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
@@ -103,14 +104,14 @@ def test_the_random_weights_at_the_start_are_those_of_the_seed(profile):
 
 def test_what_is_settled_after_training_is_settled_on_validation_patients(profile, tmp_path):
     class Settling(tiny.Tiny):
-        def settle(self, images, masks):
+        def calibrate(self, images, masks):
             seen.append((images, masks))
 
     seen = []
     run = Run(profile, "tiny", 4, 1)
-    teaching.teach(run, Settling(profile), tmp_path, progress=False)
-    material = teaching.material(run)
-    images, masks = material.slices.load(material.watched)
+    train.train(run, Settling(profile), tmp_path, progress=False)
+    training_data = run.data
+    images, masks = training_data.slices.load(training_data.validation)
     assert len(seen) == 1
     assert torch.equal(seen[0][0], torch.from_numpy(images))
     assert torch.equal(seen[0][1], torch.from_numpy(masks))
@@ -118,7 +119,7 @@ def test_what_is_settled_after_training_is_settled_on_validation_patients(profil
 
 def test_what_is_settled_is_settled_with_the_weights_that_are_kept(profile, tmp_path, monkeypatch):
     class Settling(tiny.Tiny):
-        def settle(self, *_):
+        def calibrate(self, *_):
             seen.append((self.training, self.layers[0].weight.clone()))
 
     def mean_dice(method, *_):
@@ -127,9 +128,9 @@ def test_what_is_settled_is_settled_with_the_weights_that_are_kept(profile, tmp_
 
     seen, looked_at = [], []
     dice = iter([0.9, 0.1])  # the first of two validations is the better one
-    monkeypatch.setattr(teaching, "mean_dice", mean_dice)
+    monkeypatch.setattr(train, "mean_dice", mean_dice)
     method = Settling(profile)
-    trained = teaching.teach(Run(profile, "tiny", 4, 1), method, tmp_path, progress=False)
+    trained = train.train(Run(profile, "tiny", 4, 1), method, tmp_path, progress=False)
     ((training, weight),) = seen
     assert not training
     assert torch.equal(weight, looked_at[0])

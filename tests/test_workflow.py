@@ -119,9 +119,9 @@ SYSTEMS = {
 @pytest.mark.parametrize(
     ("code", "systems"),
     [
-        ("from samnb.runs.experiments import run\nname = 'second'", ["first", "second"]),
+        ("from samnb.runs.runner import make_record\\nname = 'second'", ["first", "second"]),
         ("from samnb import experiments, records", ["first", "second", "third"]),
-        ("from samnb.runs.experiments import load_method\nname = 'third'", list(SYSTEMS)),
+        ("from samnb.runs.runner import load_method\nname = 'third'", list(SYSTEMS)),
         ("from samnb.data import cohort\nname = 'third'", []),
     ],
 )

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from samnb.method import Answer, Batch
+from samnb.method import Answer, Batch, Method, UserPrompts, about_one_target
+from samnb.prompts.boxes import PromptingSettings
 from samnb.studies import Profile, load_profile
 from samnb.studies.cohorts import cohort_slices
-from samnb.systems import registry
+from samnb.systems.system import System
 
 SIDE = 32
 PROFILE = """
@@ -20,8 +21,8 @@ name: tiny
 seed: 7
 data:
   cohorts:
-    home: {{layout: lits, target: liver, folder: {folder}/home}}
-    abroad: {{layout: lits, target: liver, folder: {folder}/abroad}}
+    home: {{layout: lits, targets: [liver], folder: {folder}/home}}
+    abroad: {{layout: lits, targets: [liver], folder: {folder}/abroad}}
   slices: {{side: 32, middle: 1.0}}
   splits:
     home: {{train: 3, validation: 1, test: 2}}
@@ -34,7 +35,7 @@ plan: {{systems: [tiny_image, tiny]}}
 """
 
 
-class Tiny(nn.Module):
+class Tiny(Method):
     """Two layers; dropout and batch norm, so that chance and buffers matter."""
 
     def __init__(self, profile: Profile, first: nn.Module | None = None):
@@ -47,29 +48,31 @@ class Tiny(nn.Module):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         known = self.layers(batch.images).amax(dim=(1, 2, 3))
-        labels = F.binary_cross_entropy_with_logits(known, batch.labels.float())
+        labels = F.binary_cross_entropy_with_logits(known, batch.labels[:, 0].float())
         if not len(batch.marked):
             return {"loss": labels}
-        drawn = self.layers(batch.marked)[:, 0]
+        drawn = self.layers(batch.marked)
         masks = F.binary_cross_entropy_with_logits(drawn, batch.masks.float())
         return {"loss": masks + labels if len(batch.images) else masks, "masks": masks}
 
     @torch.no_grad()
-    def segment(self, images: Tensor) -> Answer:
-        drawn = self.layers(images)[:, 0].float()
+    def answer(self, state: Tensor, prompts: UserPrompts | None = None) -> Answer:
+        drawn = self.layers(state)[:, 0].float()
         presence = drawn.amax(dim=(1, 2)).sigmoid()
-        return Answer(drawn.sigmoid() > self.threshold, presence, cams=drawn[:, ::4, ::4])
+        masks = drawn.sigmoid() > self.threshold
+        return about_one_target(Answer(masks, presence, cams=drawn[:, ::4, ::4]))
 
 
 def build(profile: Profile, seed: int, first: nn.Module | None = None) -> Tiny:
     return Tiny(profile, first.requires_grad_(False) if first is not None else None)
 
 
+READS = {"prompting": PromptingSettings}
 SYSTEMS = {
-    "tiny_image": registry.System("Tiny image", build, ("prompting",), labels="image"),
-    "tiny": registry.System("Tiny", build, ("prompting",)),
-    "tiny_second": registry.System("Tiny second", build, ("prompting",), first="tiny_image"),
-    "tiny_full": registry.System("Tiny full", build, ("prompting",), labels="full"),
+    "tiny_image": System("Tiny image", build, READS, labels="image"),
+    "tiny": System("Tiny", build, READS),
+    "tiny_second": System("Tiny second", build, READS, first="tiny_image"),
+    "tiny_full": System("Tiny full", build, READS, labels="full"),
 }
 
 

@@ -20,7 +20,8 @@ from samnb.base.errors import SamnbError
 from samnb.base.paths import results_root
 from samnb.reports.style import COHORT_NAMES
 from samnb.reports.systems import in_order
-from samnb.runs.records import Record, all_records, runs_folder
+from samnb.runs.records import Record, all_records
+from samnb.runs.run import runs_folder
 from samnb.studies import Profile, load_profile
 
 PAGE = "book/origins"

@@ -21,7 +21,7 @@ def planned(profile: Profile, build: Path | str) -> dict[str, dict[str, Any]]:
     long as code and settings stay what they are.
     """
     asked = fingerprint(
-        asdict(profile), str(results_root()), files=imported_files("samnb/runs/experiments.py")
+        asdict(profile), str(results_root()), files=imported_files("samnb/runs/runner.py")
     )
     kept = Path(build) / "plan.json"
     if not kept.is_file() or read_json(kept)["asked"] != asked:
@@ -30,9 +30,9 @@ def planned(profile: Profile, build: Path | str) -> dict[str, dict[str, Any]]:
 
 
 def _ask(profile: Profile) -> dict[str, dict[str, Any]]:
-    from samnb.runs.experiments import plan
     from samnb.runs.keys import first_run
     from samnb.runs.records import RECORD
+    from samnb.runs.runner import plan
 
     found: dict[str, dict[str, Any]] = {}
     for run in plan(profile):
@@ -65,7 +65,7 @@ def needed(chapter: Path | str, systems: dict[str, dict[str, Any]]) -> list[str]
 def _calls_run(code: ast.Module) -> bool:
     return any(
         isinstance(node, ast.ImportFrom)
-        and node.module == "samnb.runs.experiments"
+        and node.module == "samnb.runs.runner"
         and any(name.name == "run" for name in node.names)
         for node in ast.walk(code)
     )

@@ -21,7 +21,7 @@ from samnb.base.checkout import commit
 from samnb.base.files import write_text
 from samnb.base.paths import CHECKOUT, results_root
 from samnb.reports.reproduction import Judged, count_verdicts, judge, run_name, values_of
-from samnb.runs.experiments import plan, state
+from samnb.runs.runner import plan, state
 from samnb.studies import load_profile
 
 PACKAGES = ("samnb", "torch", "monai", "numpy", "scipy", "segment-anything", "peft", "snakemake")

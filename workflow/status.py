@@ -12,9 +12,9 @@ from samnb.base.checkout import commit
 from samnb.base.files import write_text
 from samnb.runs import derived
 from samnb.runs.derived import DERIVED
-from samnb.runs.experiments import plan
 from samnb.runs.keys import identify, standing
 from samnb.runs.records import all_records, read_record, run_of
+from samnb.runs.runner import plan
 from samnb.studies import Profile, load_profile
 from samnb.studies.cohorts import cohort_slices
 

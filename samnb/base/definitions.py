@@ -57,7 +57,7 @@ def reached(
     ends: Callable[[Definition], bool] = lambda definition: False,
     root: Path = CHECKOUT,
 ) -> dict[Place, Definition]:
-    """All that the roots (such as "samnb.runs.teaching.teach") need, themselves included.
+    """All that the roots (such as "samnb.runs.train.teach") need, themselves included.
 
     ends: says of a definition that neither it nor what it needs counts.
     """

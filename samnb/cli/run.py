@@ -74,31 +74,31 @@ def run(
             "Say which system to run; --all goes with a system, a seed or nothing.",
             "for example: samnb run sam-mix --labels 50",
         )
-    from samnb.runs.experiments import run as make
-    from samnb.runs.experiments import run_each
+    from samnb.runs.runner import make_each
+    from samnb.runs.runner import make_record as make
 
     chosen = load_profile(profile)
     if every:
-        wanted = _planned(chosen, system, seed)
+        asked = _planned(chosen, system, seed)
     else:
-        wanted = _asked(chosen, system, labels, seed, changes)
+        asked = _asked(chosen, system, labels, seed, changes)
     watched = sys.stderr.isatty()
     if force or events:
-        results = ((each, make(each, watched, force, events)) for each in wanted)
+        results = ((each, make(each, watched, force, events)) for each in asked)
     else:
-        results = run_each(wanted, workers, watched)
+        results = make_each(asked, workers, watched)
     failed = []
     for each, result in results:
         if not isinstance(result, Exception):
             _print_result(result, _tested(chosen))
-        elif len(wanted) == 1:
+        elif len(asked) == 1:
             raise result
         else:
             failed.append(each)
             print(f"failed: {each}: {result}", file=sys.stderr, flush=True)
     if failed:
         raise SamnbError(
-            f"{len(failed)} of {len(wanted)} runs failed; the others are made.",
+            f"{len(failed)} of {len(asked)} runs failed; the others are made.",
             "mend what is said above, then the same command: it makes only what is not there.",
         )
 
@@ -111,8 +111,8 @@ def _asked(
     changes: list[str] | None,
 ) -> list:
     """Runs of one system with one number of labels: of the seed, or of all the profile's."""
-    from samnb.runs.experiments import label_counts
-    from samnb.runs.records import Run
+    from samnb.runs.run import Run
+    from samnb.runs.runner import label_counts
 
     if labels is None and label_counts(chosen, system) == [0]:
         labels = 0  # image labels are all it asks for
@@ -122,7 +122,7 @@ def _asked(
 
 def _planned(chosen: Profile, system: str | None, seed: int | None) -> list:
     """Runs behind the book's tables: all, or those of the system or the seed."""
-    from samnb.runs.experiments import plan
+    from samnb.runs.runner import plan
 
     name = system and system.replace("-", "_").lower()
     found = [
@@ -170,8 +170,8 @@ def runs(context: typer.Context, profile: ProfileOption = "pocket") -> None:
     """
     if context.invoked_subcommand:
         return
-    from samnb.runs.experiments import plan, state
     from samnb.runs.records import all_records, read_record, run_of
+    from samnb.runs.runner import plan, state
 
     chosen = load_profile(profile)
     planned = plan(chosen)
@@ -216,22 +216,22 @@ def answers(profile: ProfileOption = "pocket") -> None:
 
     Example: [cyan]samnb runs answers --profile pocket[/cyan]
     """
-    from samnb.runs.experiments import load_method, state, weights_at_hand
     from samnb.runs.records import all_records, run_of
     from samnb.runs.remeasure import keep_answers
+    from samnb.runs.runner import load_method, state, weights_at_hand
 
     chosen = load_profile(profile)
     counts = dict.fromkeys(("have them", "got them", "no weights at hand", "stale"), 0)
     for record in all_records(chosen):
-        wanted = run_of(record, chosen)
+        asked = run_of(record, chosen)
         if record.answers:
             counts["have them"] += 1
-        elif state(wanted) == "stale":
+        elif state(asked) == "stale":
             counts["stale"] += 1
-        elif not weights_at_hand(wanted):
+        elif not weights_at_hand(asked):
             counts["no weights at hand"] += 1
         else:
             watched = sys.stderr.isatty()
-            keep_answers(wanted, record, load_method(wanted, watched), watched)
+            keep_answers(asked, record, load_method(asked, watched), watched)
             counts["got them"] += 1
     print(", ".join(f"{count} {what}" for what, count in counts.items()))

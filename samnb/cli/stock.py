@@ -44,7 +44,7 @@ def stock_nnunet(
 
     Example: [cyan]samnb run nnunet --labels 50 && samnb stock-nnunet --labels 50[/cyan]
     """
-    from samnb.runs.records import Run
+    from samnb.runs.run import Run
     from samnb.runs.stock_nnunet import compare, results_folder
 
     run = Run(load_profile(profile), "nnunet", labels, seed)

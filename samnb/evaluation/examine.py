@@ -8,12 +8,14 @@ import numpy as np
 import pandas as pd
 import torch
 from scipy.stats import mannwhitneyu
-from torch import Tensor, nn
+from torch import Tensor
 
 from samnb.data.slices import SliceSet
 from samnb.evaluation.answers import Answers, ask, scan_rows, segment
 from samnb.evaluation.metrics import METRICS, dice, measure, measure_slices
+from samnb.method import Method
 from samnb.prompts.boxes import box_iou, box_of
+from samnb.prompts.users import NOBODY, User
 
 SLICE_TOLERANCE = 2.0  # pixels, of the surface Dice
 SCAN_TOLERANCE = 2.0  # mm
@@ -22,40 +24,41 @@ SCAN_COLUMNS = ["dice", "hd95", "surface_dice", "hd", "iou"]
 
 
 def examine(
-    method: nn.Module,
+    method: Method,
     slices: SliceSet,
     rows: np.ndarray,
     cohort: str,
     precision: str = "float32",
     progress: bool = False,
+    user: User = NOBODY,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Ask `method` about these rows of `slices` and measure: tables of slices and of scans."""
-    return measure_answers(ask(method, slices, rows, cohort, precision, progress), slices, cohort)
+    answers = ask(method, slices, rows, cohort, precision, progress, user)
+    return measure_answers(answers, slices, cohort, user)
 
 
 def measure_answers(
-    answers: Answers, slices: SliceSet, cohort: str
+    answers: Answers, slices: SliceSet, cohort: str, user: User = NOBODY
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Tables of one cohort, one row per slice and one per scan.
+    """Tables of one cohort, one row per slice and one per scan, target after target.
 
     In the table of slices, box_iou compares the box of the answer with the tight box of the truth,
     and hit says whether the maximum of the activation map lies inside the truth; both are NaN
     where there is no target, no box or no map.
     """
-    slice_tables, scan_tables, start = [], [], 0
-    for rows in scan_rows(slices, answers.rows):
-        places = slice(start, start := start + len(rows))
-        table = slices.index.loc[rows]
-        truths = np.asarray(slices.masks[rows]).astype(bool)
-        named = {
-            "cohort": cohort,
-            "patient": table["patient"].iloc[0],
-            "scan": table["scan"].iloc[0],
-        }
-        slice_tables.append(_slice_rows(named, table, truths, answers, places))
-        spacing = table[SPACING].iloc[0].tolist()
-        measured = measure(answers.masks(places), truths, SCAN_TOLERANCE, spacing)
-        scan_tables.append(named | {name: measured[name] for name in SCAN_COLUMNS})
+    slice_tables, scan_tables = [], []
+    for number, target in enumerate(slices.targets):
+        start = 0
+        for rows in scan_rows(slices, answers.rows):
+            places = slice(start, start := start + len(rows))
+            table = slices.index.loc[rows].assign(label=slices.labels[rows, number])
+            truths = np.asarray(slices.masks[rows, number]).astype(bool)
+            named = {"cohort": cohort, "target": target, "user": str(user)}
+            named |= {name: table[name].iloc[0] for name in ("patient", "scan")}
+            slice_tables.append(_slice_rows(named, table, truths, answers, places, number))
+            spacing = table[SPACING].iloc[0].tolist()
+            measured = measure(answers.masks(places, number), truths, SCAN_TOLERANCE, spacing)
+            scan_tables.append(named | {name: measured[name] for name in SCAN_COLUMNS})
     return pd.concat(slice_tables, ignore_index=True), pd.DataFrame(scan_tables)
 
 
@@ -65,15 +68,22 @@ def _slice_rows(
     truths: np.ndarray,
     answers: Answers,
     places: slice,
+    target: int,
 ) -> pd.DataFrame:
+    """Rows of one scan and one target, whose truths (n, S, S) are given."""
+    said = {
+        name: None if value is None else value[places, target]
+        for name, value in (("presence", answers.presence), ("boxes", answers.boxes),
+                            ("peaks", answers.peaks))
+    }  # fmt: skip
     nothing = np.full(len(table), np.nan)
-    presence = nothing if answers.presence is None else answers.presence[places]
+    presence = nothing if said["presence"] is None else said["presence"]
     columns = {"slice": table["slice"], "label": table["label"], "presence": presence}
-    columns |= measure_slices(answers.masks(places), truths, SLICE_TOLERANCE)
-    columns["box_iou"] = nothing if answers.boxes is None else box_fit(
-        torch.from_numpy(answers.boxes[places]), truths
+    columns |= measure_slices(answers.masks(places, target), truths, SLICE_TOLERANCE)
+    columns["box_iou"] = nothing if said["boxes"] is None else box_fit(
+        torch.from_numpy(said["boxes"]), truths
     )  # fmt: skip
-    columns["hit"] = nothing if answers.peaks is None else hits(answers.peaks[places], truths)
+    columns["hit"] = nothing if said["peaks"] is None else hits(said["peaks"], truths)
     rows = pd.DataFrame({name: np.asarray(value) for name, value in columns.items()})
     for place, (name, value) in enumerate(named.items()):
         rows.insert(place, name, value)
@@ -99,11 +109,18 @@ def hits(peaks: np.ndarray, truths: np.ndarray) -> np.ndarray:
 
 
 def mean_dice(
-    method: nn.Module, slices: SliceSet, rows: np.ndarray, precision: str = "float32"
+    method: Method,
+    slices: SliceSet,
+    rows: np.ndarray,
+    precision: str = "float32",
+    user: User = NOBODY,
+    cohort: str = "",
 ) -> float:
-    """Mean Dice over these rows; what a training is watched by."""
-    answer = segment(method, slices, rows, precision)
-    return float(dice(answer.masks.numpy(), slices.masks[rows]).mean())
+    """Mean Dice over these rows and all targets; what a training is watched by."""
+    answer = segment(method, slices, rows, precision, user, cohort)
+    truths = np.asarray(slices.masks[rows])
+    side = truths.shape[-2:]
+    return float(dice(answer.masks.numpy().reshape(-1, *side), truths.reshape(-1, *side)).mean())
 
 
 def area_under_curve(labels: np.ndarray, scores: np.ndarray) -> float:
@@ -118,8 +135,12 @@ def area_under_curve(labels: np.ndarray, scores: np.ndarray) -> float:
 
 
 def summarise(table: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """Of the table of slices, by cohort: the mean of every metric over slices, and the AUC."""
+    """Of the table of slices, by cohort: the mean of every metric over slices, and the AUC.
+
+    Of several users only the first counts: means over oracles and others would mean nothing.
+    """
     found = {}
+    table = table[table["user"] == table["user"].iloc[0]]
     for cohort, rows in table.groupby("cohort", sort=False):
         found[cohort] = rows[[*METRICS, "box_iou", "hit"]].mean().to_dict()
         labels, scores = rows["label"].to_numpy(), rows["presence"].to_numpy(dtype=float)

@@ -66,7 +66,7 @@ class Evidence:
         return table.loc[matching, metric].dropna()
 
 
-def judge(evidence: Evidence, kind: str, **settings) -> Finding:
+def evaluate_claim(evidence: Evidence, kind: str, **settings) -> Finding:
     """Apply the rule of this kind."""
     return RULES[kind](evidence, **settings)
 

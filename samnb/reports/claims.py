@@ -24,7 +24,7 @@ from samnb.reports.claim_rules import (
     UNTESTABLE,
     VERDICTS,
     Evidence,
-    judge,
+    evaluate_claim,
 )
 from samnb.reports.localisation import localisation_table
 from samnb.reports.page import Page
@@ -61,7 +61,7 @@ def audit(cases: pd.DataFrame, counts: Mapping[str, float] | None = None) -> pd.
     rows = []
     for entry in entries["claims"]:
         rule = {key: _flat(value) for key, value in entry["rule"].items()}
-        on_paper, here = judge(paper, **rule), judge(ours, **rule)
+        on_paper, here = evaluate_claim(paper, **rule), evaluate_claim(ours, **rule)
         rows.append(
             {
                 "name": entry["name"],

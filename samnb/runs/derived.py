@@ -17,8 +17,8 @@ from samnb.base.errors import SamnbError
 from samnb.base.files import read_json, sha256, write_json
 from samnb.networks.sam.weights import POCKET
 from samnb.runs.certification.certificates import RUNS, lead
-from samnb.runs.experiments import plan
 from samnb.runs.keys import LIBRARIES, data_of, hash_of, identify, uncounted
+from samnb.runs.runner import plan
 from samnb.studies import Profile, load_profile
 
 CEILINGS = ("sam_pp", "sam_mix", "sam_mix_guided")  # their SAM needs a box and nothing else
@@ -128,7 +128,7 @@ def _uses(derived: Derived, system: str) -> bool:
 
 def _uncounted(definition: Definition) -> bool:
     """What trains has keys of its own; what names files and sets computes nothing."""
-    return uncounted(definition) or definition.file == "samnb/runs/experiments.py"
+    return uncounted(definition) or definition.file == "samnb/runs/runner.py"
 
 
 def _at_hand(profile: Profile) -> bool:

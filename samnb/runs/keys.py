@@ -26,10 +26,11 @@ from samnb.data import slices as slice_cache
 from samnb.data.layouts import LAYOUTS
 from samnb.networks.sam import weights
 from samnb.networks.sam.settings import SamSettings
-from samnb.runs import teaching
+from samnb.runs import train
 from samnb.runs.certification.certificates import RUNS, SLICES, lead
-from samnb.runs.records import Record, Run
-from samnb.runs.teaching import material, test_cohorts
+from samnb.runs.data import test_cohorts, training_cohort
+from samnb.runs.records import Record
+from samnb.runs.run import Run
 from samnb.studies import Profile
 from samnb.studies.cohorts import cohort_slices, cohort_split
 from samnb.systems.registry import find_system
@@ -44,12 +45,13 @@ LIBRARIES = ("torch", "monai", "peft", "segment-anything", "numpy", "scipy",
 ROOTS = {
     "slices": ("samnb.data.parts.build_part", "samnb.data.slices.join_parts"),
     "weights": (
-        "samnb.runs.teaching.build",
-        "samnb.runs.teaching.teach",
+        "samnb.runs.train.build",
+        "samnb.runs.train.train",
+        "samnb.runs.data.training_data",
         "samnb.data.slices.SliceSet",
     ),
-    "answers": ("samnb.runs.outcome.examine_run", "samnb.evaluation.answers.Answers"),
-    "measures": ("samnb.runs.outcome.measure_run", "samnb.evaluation.answers.Answers"),
+    "answers": ("samnb.runs.examine.examine_run", "samnb.evaluation.answers.Answers"),
+    "measures": ("samnb.runs.examine.measure_run", "samnb.evaluation.answers.Answers"),
 }
 # Not counted in what is learned: what comes of it is hashed instead (slices, splits, settings), or
 # it computes nothing that a record keeps but costs.
@@ -57,7 +59,7 @@ UNCOUNTED = tuple(
     f"samnb/{name}"
     for name in ("data/", "phantoms/", "studies/", "evaluation/costs.py", "training/progress.py",
                  "networks/sam/adapters.py", "systems/registry.py", "systems/system.py",
-                 "runs/records.py",
+                 "runs/records.py", "runs/run.py",
                  *(f"base/{name}.py" for name in ("checkout", "errors", "fetch", "files")),
                  *(f"base/{name}.py" for name in ("paths", "workers")))
 )  # fmt: skip
@@ -177,8 +179,8 @@ def code_of(run: Run, root: Path = CHECKOUT) -> dict[str, list[Definition]]:
     """The definitions that each stage of the run reaches."""
     system = find_system(run.system)
     own = [_dotted(make) for make in (system.build, system.schedule) if make]
-    kinds = {cohort.phantom.kind for cohort in run.chosen.data.cohorts.values() if cohort.phantom}
-    listed = {_dotted(LAYOUTS[cohort.layout]) for cohort in run.chosen.data.cohorts.values()}
+    kinds = {cohort.phantom.kind for cohort in run.settings.data.cohorts.values() if cohort.phantom}
+    listed = {_dotted(LAYOUTS[cohort.layout]) for cohort in run.settings.data.cohorts.values()}
     drawn = {f"samnb.phantoms.{kind}.write_patient" for kind in kinds}
     roots = {
         **ROOTS,
@@ -210,15 +212,15 @@ def difference(made: Identity, now: Identity) -> str | None:
     for part in ("settings", "labels", "seed", "data", "libraries", "first"):
         before, after = getattr(made, part), getattr(now, part)
         if isinstance(after, dict):
-            changed += _told(part, _flat(before), _flat(after))
+            changed += _named(part, _flat(before), _flat(after))
         elif before != after:
             changed.append({"first": "the run before it"}.get(part, part))
     if made.code != now.code:
-        changed += _told("code", made.files, now.files) or ["code of the run before it"]
+        changed += _named("code", made.files, now.files) or ["code of the run before it"]
     return f"changed: {'; '.join(changed)}" if changed else None
 
 
-def _told(part: str, before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+def _named(part: str, before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     names = sorted(name for name in before | after if before.get(name) != after.get(name))
     more = ", ..." if names[3:] else ""
     return [f"{part} ({', '.join(names[:3])}{more})"] if names else []
@@ -266,10 +268,10 @@ def _measures(definition: Definition) -> bool:
 
 def _settings(run: Run) -> dict[str, Any]:
     """Settings in use, how the system is registered, and the sum of the weights SAM starts from."""
-    profile, values = run.chosen, asdict(run.chosen)
+    profile, values = run.settings, asdict(run.settings)
     system = find_system(run.system)
     kept = {name: values[name] for name in system.settings}
-    kept["learning"] = asdict(teaching.learning(run))
+    kept["learning"] = asdict(train.learning(run))
     kept["slices"] = values["data"]["slices"]
     if "sam" in kept:
         kept["sam"]["weights"] = _weights(profile.sam)
@@ -299,8 +301,8 @@ def _weights(settings: SamSettings) -> str | None:
 
 def _data(run: Run) -> dict[str, str]:
     """Slices of every cohort in use, who is trained and tested on, and the slices with masks."""
-    profile, seen = run.chosen, material(run)
-    trained = teaching.training_cohort(profile)
+    profile, seen = run.settings, run.data
+    trained = training_cohort(profile)
     found, parts = data_of(profile), cohort_split(profile, trained).parts()
     marked = seen.slices.index.loc[seen.marked, ["scan", "slice"]].astype(str)
     return found | {
@@ -313,7 +315,7 @@ def _data(run: Run) -> dict[str, str]:
 def data_of(profile: Profile) -> dict[str, str]:
     """Slices and split of every cohort that runs of the profile learn from or are tested on."""
     found = {}
-    for name in dict.fromkeys([teaching.training_cohort(profile), *test_cohorts(profile)]):
+    for name in dict.fromkeys([training_cohort(profile), *test_cohorts(profile)]):
         made = profile.data.cohorts[name].phantom is not None
         known = _recipe(profile, name) if made else _content(cohort_slices(profile, name).folder)
         found[f"slices of {name}"] = known

@@ -1,4 +1,4 @@
-"""Runs and what remains of them: small folders of tables that every number of the book comes from.
+"""What remains of runs: small folders of tables that every number of the book comes from.
 
 A record lies in RESULTS/runs/PROFILE/SYSTEM/LABELS/seed-N[/CHANGES]:
 
@@ -10,68 +10,29 @@ A record lies in RESULTS/runs/PROFILE/SYSTEM/LABELS/seed-N[/CHANGES]:
 """
 
 import gzip
-import json
 import math
-import re
 import tempfile
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from samnb.base.errors import DataError, SamnbError
 from samnb.base.files import read_json, write_json
-from samnb.base.paths import results_root
 from samnb.evaluation.answers import Answers
-from samnb.studies import Profile, build
+from samnb.method import Answer
+from samnb.runs.run import Run, runs_folder
+from samnb.studies import Profile
 
 RECORD, CASES, ANSWERS = "record.json", "cases.csv.gz", "answers.npz"
+Asked = tuple[str, str]  # cohort, user
+
 PICTURED = "picture "  # before the names of arrays of pictures
+ABOUT_TARGETS = {field.name for field in fields(Answer)}  # arrays of pictures (n, K, ...)
 DECIMALS = 5  # of the tables
 OF_SCANS = ["dice", "hd95", "surface_dice", "hd", "iou"]
-
-
-@dataclass(frozen=True)
-class Run:
-    """One training and its test.
-
-    labels: how many slices have masks; None: all of them; 0: none. changes: settings other than the
-    profile's, such as "prompting.threshold=0.3"; they are put into one form and order.
-    """
-
-    profile: Profile
-    system: str
-    labels: int | None
-    seed: int
-    changes: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "system", self.system.replace("-", "_").lower())
-        changes = (self.changes,) if isinstance(self.changes, str) else self.changes
-        object.__setattr__(self, "changes", _ordered(changes))
-
-    @property
-    def chosen(self) -> Profile:
-        """The profile with the changes made."""
-        return apply_changes(self.profile, self.changes)
-
-    @property
-    def slug(self) -> str:
-        """The changes as one name of a folder; empty without any."""
-        return ",".join(re.sub(r"[^\w.=+-]+", "-", change).strip("-") for change in self.changes)
-
-    @property
-    def folder(self) -> Path:
-        labels = "full" if self.labels is None else f"labels-{self.labels}"
-        folder = runs_folder(self.profile) / self.system / labels / f"seed-{self.seed}"
-        return folder / self.slug if self.changes else folder
-
-    def __str__(self) -> str:
-        labels = "all labels" if self.labels is None else f"{self.labels} labels"
-        return ", ".join([self.system, labels, f"seed {self.seed}", *self.changes])
 
 
 @dataclass(frozen=True)
@@ -103,24 +64,33 @@ class Record:
         return rows[["cohort", "target", "user", "patient", "scan", *OF_SCANS]]
 
     @property
-    def answers(self) -> dict[str, Answers]:
-        """By cohort, of all test slices; empty for a record that was made before they were kept."""
+    def answers(self) -> dict[Asked, Answers]:
+        """By cohort and user, of all test slices; empty for a record older than they are."""
         stored = self._stored()
+        asked = [name.split("/")[:2] for name in stored if name.endswith("/bits")]
         return {
-            cohort: Answers(
+            (cohort, user): Answers(
                 **{
-                    field.name: stored.get(f"{cohort}/{field.name}")
+                    field.name: stored.get(f"{cohort}/{user}/{field.name}")
                     for field in fields(Answers)
                     if field.name not in ("side", "seconds")
                 },
                 side=int(stored["side"]),
             )
-            for cohort in sorted({name.split("/")[0] for name in stored if name.endswith("/bits")})
+            for cohort, user in asked
         }
 
     @property
     def pictures(self) -> dict[str, np.ndarray]:
-        """Answers on a few test slices, by name; masks unpacked to bool."""
+        """Answers about the first target on a few test slices, by name; masks (n, S, S) bool."""
+        return {
+            name: value[:, 0] if name in ABOUT_TARGETS else value
+            for name, value in self.all_pictures.items()
+        }
+
+    @property
+    def all_pictures(self) -> dict[str, np.ndarray]:
+        """The same about all targets: masks (n, K, S, S) bool."""
         stored = self._stored()
         side = int(stored["side"])
         shown = {name.removeprefix(PICTURED): value
@@ -128,6 +98,9 @@ class Record:
         for name in ("masks", "alternatives"):
             if name in shown:
                 shown[name] = np.unpackbits(shown[name], axis=-1, count=side).astype(bool)
+        if shown["masks"].ndim == 3:  # a record of one target, made before there could be more
+            shown = {name: value[:, None] if name in ABOUT_TARGETS else value
+                     for name, value in shown.items()}  # fmt: skip
         return shown
 
     def _stored(self) -> dict[str, np.ndarray]:
@@ -139,68 +112,13 @@ class Record:
 class Contents:
     """All that a record is written from; `facts` becomes record.json.
 
-    pictures: as `Record.pictures` gives them.
+    pictures: as `Record.all_pictures` gives them.
     """
 
     facts: dict[str, Any]
     cases: pd.DataFrame
-    answers: dict[str, Answers]
+    answers: dict[Asked, Answers]
     pictures: dict[str, np.ndarray]
-
-
-def runs_folder(profile: Profile) -> Path:
-    """Where all records of a profile lie."""
-    return results_root() / "runs" / profile.name
-
-
-def _ordered(changes: tuple[str, ...]) -> tuple[str, ...]:
-    """Changes in one form, sorted: `0.30` and `0.3` are the same run."""
-    settings: dict[str, Any] = {}
-    for change in changes:
-        name, sign, value = change.partition("=")
-        name = name.strip()
-        if not sign or not name:
-            raise SamnbError(f"'{change}' changes nothing.", "write it as name=value.")
-        if name in settings:
-            raise SamnbError(f"{name} is changed twice.", "give it one value.")
-        settings[name] = _value(value.strip())
-    return tuple(
-        f"{name}={value if isinstance(value, str) else json.dumps(value)}"
-        for name, value in sorted(settings.items())
-    )
-
-
-def _value(text: str) -> Any:
-    """A value as JSON writes it (so 1e-3 is a number), else as YAML does, else the text."""
-    for read in (json.loads, yaml.safe_load):
-        try:
-            return read(text)
-        except (ValueError, yaml.YAMLError):
-            continue
-    return text
-
-
-def apply_changes(profile: Profile, changes: tuple[str, ...]) -> Profile:
-    """The profile with dotted settings changed; an unknown one is an error that names the known."""
-    if not changes:
-        return profile
-    values = asdict(profile)
-    for change in _ordered(changes):
-        path, _, value = change.partition("=")
-        *parents, last = path.split(".")
-        place = values
-        for name in parents:
-            place = _inside(place, name, path)
-        _inside(place, last, path)
-        place[last] = _value(value)
-    return build(Profile, values, "changed settings")
-
-
-def _inside(place: Any, name: str, path: str) -> Any:
-    if isinstance(place, dict) and name in place:
-        return place[name]
-    known = f"known here are {', '.join(place)}" if isinstance(place, dict) else "it is no group"
-    raise SamnbError(f"No setting {path}.", f"look at '{name}': {known}.")
 
 
 def read_record(run: Run) -> Record | None:
@@ -269,11 +187,11 @@ def _packed(contents: Contents) -> dict[str, np.ndarray]:
     for name in ("masks", "alternatives"):
         if name in shown:
             shown[name] = np.packbits(shown[name], axis=-1)
-    for cohort, given in contents.answers.items():
+    for (cohort, user), given in contents.answers.items():
         for field in fields(Answers):
             value = getattr(given, field.name)
             if isinstance(value, np.ndarray):
-                stored[f"{cohort}/{field.name}"] = value
+                stored[f"{cohort}/{user}/{field.name}"] = value
     return stored | {f"{PICTURED}{name}": value for name, value in shown.items()}
 
 

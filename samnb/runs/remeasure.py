@@ -4,9 +4,10 @@ from torch import nn
 
 from samnb.base.checkout import commit
 from samnb.base.errors import SamnbError
+from samnb.runs.examine import examine_run, measure_run
 from samnb.runs.keys import Identity, identity_of
-from samnb.runs.outcome import examine_run, measure_run
-from samnb.runs.records import Contents, Record, Run, table_text, write_record
+from samnb.runs.records import Contents, Record, table_text, write_record
+from samnb.runs.run import Run
 
 
 def answers_hold(record: Record, identity: Identity) -> bool:
@@ -15,26 +16,26 @@ def answers_hold(record: Record, identity: Identity) -> bool:
     return bool(made and made.keys["answers"] == identity.keys["answers"] and record.answers)
 
 
-def measure_again(wanted: Run, identity: Identity, record: Record) -> Record:
+def measure_again(run: Run, identity: Identity, record: Record) -> Record:
     """The record with the measures of today's rules."""
-    cases, summary = measure_run(wanted, record.answers)
+    cases, summary = measure_run(run, record.answers)
     facts = {**record.facts, **identity.to_record(), "summary": summary, "commit": commit()}
-    return write_record(wanted, Contents(facts, cases, record.answers, record.pictures))
+    return write_record(run, Contents(facts, cases, record.answers, record.all_pictures))
 
 
-def keep_answers(wanted: Run, record: Record, method: nn.Module, progress: bool = True) -> Record:
+def keep_answers(run: Run, record: Record, method: nn.Module, progress: bool = True) -> Record:
     """Give a record the answers that it lacks; method: as its training left it.
 
     The answers must measure as the record says, to its last digit.
     """
     facts = record.facts
-    lesson = {name: facts[name] for name in ("history", "validation")}
-    lesson |= {"seconds": facts["seconds"]["training"]}
-    lesson |= {"trainable": facts["parameters"]["trainable"]}
-    found = examine_run(wanted, method, lesson, progress)
+    training = {name: facts[name] for name in ("history", "validation")}
+    training |= {"seconds": facts["seconds"]["training"]}
+    training |= {"trainable": facts["parameters"]["trainable"]}
+    found = examine_run(run, method, training, progress)
     if table_text(found.cases) != table_text(record.cases):
         raise SamnbError(
-            f"{wanted}: these weights answer otherwise than its record says.",
+            f"{run}: these weights answer otherwise than its record says.",
             "they are of another training or kind of processor; the record stays as it is.",
         )
-    return write_record(wanted, Contents(facts, record.cases, found.answers, record.pictures))
+    return write_record(run, Contents(facts, record.cases, found.answers, record.all_pictures))

@@ -40,9 +40,11 @@ from samnb.data.slices import SliceSet
 from samnb.evaluation import costs
 from samnb.evaluation.examine import SLICE_TOLERANCE
 from samnb.evaluation.metrics import METRICS, measure_slices
-from samnb.runs.experiments import label_counts
-from samnb.runs.records import Run, all_records
-from samnb.runs.teaching import Material, learning, material, test_cohorts, training_cohort
+from samnb.runs.data import TrainingData, test_cohorts, training_cohort
+from samnb.runs.records import all_records
+from samnb.runs.run import Run
+from samnb.runs.runner import label_counts
+from samnb.runs.train import learning
 from samnb.studies import Profile
 from samnb.studies.cohorts import cohort_slices, cohort_split
 from samnb.training.batches import steps_per_epoch
@@ -77,7 +79,7 @@ def compare(
     if epochs is None or iterations is None:
         own = own_length(run)
         epochs, iterations = epochs or own[0], iterations or own[1]
-    seen, folder = material(run), stock_folder(run)
+    seen, folder = run.data, stock_folder(run)
     shutil.rmtree(folder, ignore_errors=True)
     write_dataset(run, seen, folder)
     costs.forget_peak_memory(Accelerator().device)
@@ -99,14 +101,14 @@ def compare(
     return both
 
 
-def _facts(run: Run, seen: Material, trainer: Any, table: pd.DataFrame) -> dict[str, Any]:
+def _facts(run: Run, seen: TrainingData, trainer: Any, table: pd.DataFrame) -> dict[str, Any]:
     """All of a comparison's file but how long it learned and how long that took."""
     return {
         "system": "nnU-Net, stock",
         "profile": run.profile.name,
         "labels": run.labels,
         "seed": run.seed,
-        "slices": {"train": len(seen.marked), "validation": len(seen.watched)},
+        "slices": {"train": len(seen.marked), "validation": len(seen.validation)},
         "plan": trainer.configuration_manager.configuration,
         "parameters": sum(each.numel() for each in trainer.network.parameters()),
         "peak_memory_mb": round(costs.peak_memory(trainer.device), 1),
@@ -119,7 +121,7 @@ def _facts(run: Run, seen: Material, trainer: Any, table: pd.DataFrame) -> dict[
 
 def own_length(run: Run) -> tuple[int, int]:
     """Epochs of our nnU-Net, and its steps in each."""
-    seen, settings = material(run), learning(run)
+    seen, settings = run.data, learning(run)
     return settings.epochs, steps_per_epoch(seen.classified, seen.marked, settings)
 
 
@@ -142,14 +144,14 @@ def _check(run: Run) -> None:
             f"The profile {run.profile.name} has no {run.labels} labelled slices.",
             f"use {', '.join(str(count) for count in known if count)}, or give no number for all.",
         )
-    if not len(material(run).watched):
+    if not len(run.data.validation):
         raise SamnbError(
             f"The profile {run.profile.name} has no validation patients, and nnU-Net needs some.",
             "give its training cohort some in `splits`.",
         )
 
 
-def write_dataset(run: Run, seen: Material, folder: Path) -> None:
+def write_dataset(run: Run, seen: TrainingData, folder: Path) -> None:
     """Write the training and validation slices of `run` into `folder` as nnU-Net wants them.
 
     Each slice is a NIfTI of its own, one voxel thick. So the levels of the cache stay what they are
@@ -157,7 +159,7 @@ def write_dataset(run: Run, seen: Material, folder: Path) -> None:
     is known to the planner. Test slices are not among them.
     """
     raw, prepared = folder / "raw" / NAME, folder / "preprocessed" / NAME
-    rows = np.concatenate([seen.marked, seen.watched])
+    rows = np.concatenate([seen.marked, seen.validation])
     require_room(folder, BYTES * len(rows) * seen.slices.side**2)
     for place in (raw / "imagesTr", raw / "labelsTr", prepared):
         place.mkdir(parents=True, exist_ok=True)
@@ -176,7 +178,7 @@ def write_dataset(run: Run, seen: Material, folder: Path) -> None:
         "overwrite_image_reader_writer": "NibabelIO",
     }
     write_json(raw / "dataset.json", description)
-    parts = {"train": seen.marked, "val": seen.watched}
+    parts = {"train": seen.marked, "val": seen.validation}
     split = {name: [_case(row) for row in part] for name, part in parts.items()}
     write_json(prepared / "splits_final.json", [split])
     _write_table(raw / "cases.csv", _cases(seen.slices, parts))
@@ -302,20 +304,20 @@ def side_by_side(run: Run) -> pd.DataFrame:
         facts = record.facts
         asked = (facts["system"], facts["labels"], facts["changes"])
         if asked == (run.system, run.labels, []):
-            lesson = facts["settings"]["learning"]
+            training = facts["settings"]["learning"]
             total = facts["parameters"]["total"]
             ours = facts | {"system": "nnU-Net, ours"}
-            rows.append(_row(ours, lesson, total, lesson["steps_per_epoch"]))
+            rows.append(_row(ours, training, total, training["steps_per_epoch"]))
     return pd.DataFrame(rows)
 
 
-def _row(facts: Mapping[str, Any], lesson: Mapping[str, Any], total: int, steps: int | None):
+def _row(facts: Mapping[str, Any], training: Mapping[str, Any], total: int, steps: int | None):
     dice = {f"dice {cohort}": each["dice"] for cohort, each in facts["summary"].items()}
     return {
         "system": facts["system"],
         "labels": "all" if facts["labels"] is None else facts["labels"],
         "seed": facts["seed"],
-        "epochs": lesson["epochs"],
+        "epochs": training["epochs"],
         "iterations": steps,
         "parameters": total,
         "seconds": facts["seconds"]["training"],

@@ -41,6 +41,7 @@ class Common:
     seed: int
     data: DataSettings
     seeds: tuple[int, ...] = (1, 2, 3)  # of the runs
+    users: tuple[str, ...] = ("nobody",)  # who prompts at test time; the first while training too
     learning: dict[str, LearningSettings] = field(default_factory=dict)  # by kind of system
     adaptation: AdaptationSettings = field(default_factory=AdaptationSettings)
     plan: PlanSettings = field(default_factory=PlanSettings)

@@ -21,7 +21,8 @@ class System:
     first: the system that is trained before. labels: what it may see of the training patients:
     "image" labels only; "few": those, and the masks of the labelled slices; "either": the masks of
     the labelled slices alone, or, asked for without a number, all masks. schedule: from the profile
-    to settings for learning of its own.
+    to settings for learning of its own. prompted: it answers users who prompt; others find their
+    own prompts, or need none.
     """
 
     title: str
@@ -31,6 +32,7 @@ class System:
     first: str | None = None
     labels: str = "few"
     schedule: Callable[..., LearningSettings] | None = None
+    prompted: bool = False
 
 
 class Declared:

@@ -28,9 +28,9 @@ from samnb.evaluation import costs
 from samnb.runs.certification.certificates import RUNS, SLICES, add_certificate
 from samnb.runs.certification.changes import Statement, changed
 from samnb.runs.certification.rehearsal import STAGES
-from samnb.runs.experiments import plan
 from samnb.runs.keys import kind_of_labels
-from samnb.runs.records import Run
+from samnb.runs.run import Run
+from samnb.runs.runner import plan
 from samnb.studies import Profile
 
 SHOWN = 3  # statements that a refusal names
@@ -117,7 +117,7 @@ def certify(base: str, profiles: list[Profile], progress: bool = True) -> dict[s
         jobs = [job for job in jobs if _is_changed(job, trees)]
         jobs += drawn(profiles, {job.name for job in jobs})
         _both(trees, "rehearse", jobs, progress)
-        verdicts = [_judge(job, trees) for job in jobs]
+        verdicts = [_compare(job, trees) for job in jobs]
     line = _line(trees, old, new, verdicts) | {"seconds": round(time.monotonic() - began)}
     add_certificate(line)
     return line
@@ -224,7 +224,7 @@ def _data_of(side: str, folder: Path) -> Path:
     return place
 
 
-def _judge(job: Job, trees: Trees) -> tuple[Job, str | None]:
+def _compare(job: Job, trees: Trees) -> tuple[Job, str | None]:
     """Why the two rehearsals do not prove that the trees compute the same; None if they do."""
     old, new = (_said(trees, side, job.name) for side in trees.sides)
     for side, made in (("old", old), ("new", new)):

@@ -31,9 +31,10 @@ from samnb.evaluation import examine as evaluation
 from samnb.method import Answer
 from samnb.networks.sam.lora import count_parameters
 from samnb.phantoms import write_cohort
-from samnb.runs import outcome, teaching
-from samnb.runs.experiments import first_run
-from samnb.runs.records import Run
+from samnb.runs import data, examine, train
+from samnb.runs.data import test_cohorts, training_cohort
+from samnb.runs.run import Run
+from samnb.runs.runner import first_run
 from samnb.studies import Profile
 from samnb.studies.cohorts import cohort_scans, cohort_slices, cohort_split
 from samnb.systems.registry import find_system
@@ -44,7 +45,7 @@ STAGES = (
 )  # fmt: skip
 SHORT = {"epochs": 7, "steps_per_epoch": 1, "cycle": 3, "validations": 2, "batch": 4, "marked": 2}
 KILLED_AT = 4  # step
-WATCHED = 6
+VALIDATED = 6
 TESTED = {1: 4, 0: 2}  # slices of each scan, with and without the target
 SCANS = 2  # of each cohort
 PATIENTS = 3  # of a cohort that is made from nothing
@@ -71,7 +72,7 @@ def trace(run: Run, cut: bool = True) -> Trace:
     notes = _Notes()
     _note_plan(run, notes)
     for name in _cohorts(run):
-        _note_slices(cohort_slices(run.chosen, name), name, notes)
+        _note_slices(cohort_slices(run.settings, name), name, notes)
     with tempfile.TemporaryDirectory() as folder, _shortened(cut):
         _perform(shortened(run) if cut else run, Path(folder), notes, cut)
     if cut:
@@ -153,20 +154,20 @@ def _feed(digest: Any, value: Any) -> None:
 
 
 def _cohorts(run: Run) -> list[str]:
-    training = teaching.training_cohort(run.chosen)
-    return list(dict.fromkeys([training, *teaching.test_cohorts(run.chosen)]))
+    training = training_cohort(run.settings)
+    return list(dict.fromkeys([training, *test_cohorts(run.settings)]))
 
 
 def _note_plan(run: Run, notes: _Notes) -> None:
     """How the whole run would be: every setting of its training, and the rows it works on."""
-    seen = teaching.material(run)
-    if teaching.has_something_to_learn(run):
-        for name, value in asdict(teaching.training_settings(run, seen)).items():
+    seen = run.data
+    if train.learns(run):
+        for name, value in asdict(train.training_settings(run, seen)).items():
             notes("plan", name, value)
-    for name in ("classified", "marked", "watched"):
+    for name in ("classified", "marked", "validation"):
         notes("plan", f"{name} rows", getattr(seen, name).astype(np.int64))
-    for name in teaching.test_cohorts(run.chosen):
-        rows = cohort_slices(run.chosen, name).rows_of(cohort_split(run.chosen, name).test)
+    for name in test_cohorts(run.settings):
+        rows = cohort_slices(run.settings, name).rows_of(cohort_split(run.settings, name).test)
         notes("plan", f"tested rows of {name}", rows.astype(np.int64))
     if before := first_run(run):
         _note_plan(before, notes)
@@ -184,7 +185,7 @@ def _shortened(cut: bool) -> Iterator[None]:
     if not cut:
         yield
         return
-    settings, rows = teaching.training_settings, outcome._test_rows
+    settings, rows = train.training_settings, examine._test_rows
 
     def impatient(*parts: Any) -> Any:
         return replace(settings(*parts), checkpoint_seconds=0)
@@ -193,9 +194,9 @@ def _shortened(cut: bool) -> Iterator[None]:
         return _few(cohort_slices(profile, cohort), rows(profile, cohort))
 
     with (
-        patch.object(teaching, "WATCHED", WATCHED),
-        patch.object(teaching, "training_settings", impatient),
-        patch.object(outcome, "_test_rows", few),
+        patch.object(data, "VALIDATED", VALIDATED),
+        patch.object(train, "training_settings", impatient),
+        patch.object(examine, "_test_rows", few),
     ):
         yield
 
@@ -218,21 +219,21 @@ def _perform(run: Run, folder: Path, notes: _Notes, cut: bool) -> nn.Module:
     """Build, train and test as a run does, the run before it first; the finished method."""
     before = first_run(run)
     first = _perform(before, folder / "first", notes, cut) if before else None
-    method = teaching.build(run, first)
+    method = train.build(run, first)
     notes("initial weights", run.system, method.state_dict())
-    lesson: dict[str, Any] = {"history": [], "validation": [], "seconds": 0.0, "trainable": 0}
-    if teaching.has_something_to_learn(run) and count_parameters(method).trainable:
+    training: dict[str, Any] = {"history": [], "validation": [], "seconds": 0.0, "trainable": 0}
+    if train.learns(run) and count_parameters(method).trainable:
         if cut:
             _train_until_killed(run, method, folder, notes)
-            method = teaching.build(run, first)
+            method = train.build(run, first)
         trained = _train(run, method, folder, notes)
-        lesson |= {"history": trained.history, "validation": trained.validation}
+        training |= {"history": trained.history, "validation": trained.validation}
         notes("losses", "history", trained.history)
         notes("validation", "all", trained.validation)
         notes("final weights", run.system, trained.weights)
-        teaching.restore(method, trained.weights)
+        train.restore(method, trained.weights)
     method.eval()
-    _test(run, method, lesson, notes)
+    _test(run, method, training, notes)
     return method
 
 
@@ -247,7 +248,7 @@ def _train_until_killed(run: Run, method: nn.Module, folder: Path, notes: _Notes
 def _train(
     run: Run, method: nn.Module, folder: Path, notes: _Notes, killed_at: int | None = None
 ) -> Any:
-    stream, forward = teaching.training_batches, method.forward
+    stream, forward = train.training_batches, method.forward
 
     def batches(*parts: Any) -> Callable[[int], Iterator[Any]]:
         def noted(start: int) -> Iterator[Any]:
@@ -266,13 +267,13 @@ def _train(
 
     method.forward = noted_forward
     try:
-        with patch.object(teaching, "training_batches", batches):
-            return teaching.teach(run, method, folder, progress=False)
+        with patch.object(train, "training_batches", batches):
+            return train.train(run, method, folder, progress=False)
     finally:
         del method.forward
 
 
-def _test(run: Run, method: nn.Module, lesson: dict[str, Any], notes: _Notes) -> None:
+def _test(run: Run, method: nn.Module, training: dict[str, Any], notes: _Notes) -> None:
     segment = method.segment
 
     def noted_segment(images: Tensor) -> Answer:
@@ -283,7 +284,7 @@ def _test(run: Run, method: nn.Module, lesson: dict[str, Any], notes: _Notes) ->
 
     method.segment = noted_segment
     try:
-        found = outcome.examine_run(run, method, lesson, progress=False)
+        found = examine.examine_run(run, method, training, progress=False)
     finally:
         del method.segment
     of_slices = found.cases["slice"].notna()

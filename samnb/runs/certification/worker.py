@@ -62,7 +62,7 @@ def rehearse(jobs: list[dict[str, Any]], folder: Path) -> None:
 
 
 def _run(job: dict[str, Any]) -> Any:
-    from samnb.runs.records import Run
+    from samnb.runs.run import Run
     from samnb.studies import load_profile
 
     profile = load_profile(job["profile"])

@@ -29,74 +29,77 @@ from samnb.base.paths import data_root
 from samnb.base.workers import end_with_parent
 from samnb.evaluation import costs
 from samnb.networks.sam.lora import count_parameters
-from samnb.runs import teaching
+from samnb.runs import train
+from samnb.runs.examine import examine_run, save_run_adapter
 from samnb.runs.keys import Identity, first_run, identify, identity_of, standing
-from samnb.runs.outcome import examine_run, save_run_adapter
-from samnb.runs.records import Record, Run, read_record, write_record
+from samnb.runs.records import Record, read_record, write_record
 from samnb.runs.remeasure import answers_hold, measure_again
+from samnb.runs.run import Run
 from samnb.studies import Profile
 from samnb.systems.registry import SYSTEMS, find_system
 from samnb.training.checkpoint import restore
 
-WEIGHTS, LESSON, EVENTS, ADAPTER = "weights.safetensors", "lesson.json", "events", "adapter"
+WEIGHTS, TRAINING, EVENTS, ADAPTER = "weights.safetensors", "training.json", "events", "adapter"
 
 
-def run(wanted: Run, progress: bool = True, force: bool = False, events: bool = False) -> Record:
+def make_record(
+    run: Run, progress: bool = True, force: bool = False, events: bool = False
+) -> Record:
     """The record of this run; trained and tested here and now unless a good one is there.
 
     Good is a record that is fresh, or certified to be what this code would give. One of which only
     the measures are stale is measured again from its answers. force: make it anew in any case, from
     the first step on. events: keep TensorBoard's files of the training.
     """
-    _check(wanted)
-    identity = identify(wanted)
-    if not force and (record := _good(wanted, identity)):
+    _check(run)
+    identity = identify(run)
+    if not force and (record := _good(run, identity)):
         return record
     require_committed_code()
-    if before := first_run(wanted):
-        run(before, progress)
+    if before := first_run(run):
+        make_record(before, progress)
     key = identity.keys["weights"]
-    with _alone(wanted, key, progress):
+    with _alone(run, key, progress):
         if force:
             shutil.rmtree(_trained(key), ignore_errors=True)
             shutil.rmtree(_training(key), ignore_errors=True)
-        elif record := _good(wanted, identity):
+        elif record := _good(run, identity):
             return record  # made by the process that was waited for
-        elif stale := read_record(wanted):
+        elif stale := read_record(run):
             reason = standing(stale, identity)[1]
             if answers_hold(stale, identity):
-                print(f"{wanted}: measured again; {reason}.", file=sys.stderr)
-                return measure_again(wanted, identity, stale)
-            print(f"{wanted}: made anew; {reason}.", file=sys.stderr)
-        return _make(wanted, identity, progress, events)
+                print(f"{run}: measured again; {reason}.", file=sys.stderr)
+                return measure_again(run, identity, stale)
+            print(f"{run}: made anew; {reason}.", file=sys.stderr)
+        return _make(run, identity, progress, events)
 
 
-def load_method(wanted: Run, progress: bool = True) -> nn.Module:
+def load_method(run: Run, progress: bool = True) -> nn.Module:
     """The trained method of this run, ready to segment; trained here if its weights are gone."""
-    _check(wanted)
-    key = _weights_key(wanted, identify(wanted))
-    first = load_method(before, progress) if (before := first_run(wanted)) else None
-    with _alone(wanted, key, progress):
-        return _taught(wanted, key, first, progress)[0]
+    _check(run)
+    key = _weights_key(run, identify(run))
+    first = load_method(before, progress) if (before := first_run(run)) else None
+    with _alone(run, key, progress):
+        return _taught(run, key, first, progress)[0]
 
 
-def weights_at_hand(wanted: Run) -> bool:
+def weights_at_hand(run: Run) -> bool:
     """Whether `load_method` need not train."""
-    if not teaching.has_something_to_learn(wanted):
-        return (before := first_run(wanted)) is None or weights_at_hand(before)
-    return (_trained(_weights_key(wanted, identify(wanted))) / LESSON).is_file()
+    if not train.learns(run):
+        return (before := first_run(run)) is None or weights_at_hand(before)
+    return (_trained(_weights_key(run, identify(run))) / TRAINING).is_file()
 
 
-def run_many(runs: Sequence[Run], workers: int = 1, progress: bool = True) -> list[Record]:
+def make_records(runs: Sequence[Run], workers: int = 1, progress: bool = True) -> list[Record]:
     """Records of all these runs, in their order; the first error is raised when all have ended."""
-    made = {each.folder: result for each, result in run_each(runs, workers, progress)}
+    made = {each.folder: result for each, result in make_each(runs, workers, progress)}
     results = [made[each.folder] for each in runs]
     if failed := [result for result in results if isinstance(result, Exception)]:
         raise failed[0]
     return results
 
 
-def run_each(
+def make_each(
     runs: Sequence[Run], workers: int = 1, progress: bool = True
 ) -> Iterator[tuple[Run, Record | Exception]]:
     """Each run as it ends, with its record or with what stopped it.
@@ -115,7 +118,7 @@ def run_each(
         if first.folder in asked:
             yield first, result
     ready = []
-    for each in (run for run in runs if run.folder not in firsts):
+    for each in (one for one in runs if one.folder not in firsts):
         before = first_run(each)
         if before and before.folder in lost:
             yield each, SamnbError(f"it builds on {before}, which failed.")
@@ -134,14 +137,14 @@ def _as_they_end(
     context = multiprocessing.get_context("spawn")
     shared = (context.Value("i", 0), visible_gpus())
     with ProcessPoolExecutor(workers, context, _start_worker, shared) as pool:
-        waiting = {pool.submit(run, each, False): each for each in runs}
+        waiting = {pool.submit(make_record, each, False): each for each in runs}
         for done in tqdm(as_completed(waiting), total=len(runs), desc="runs", disable=not progress):
             yield waiting[done], done.exception() or done.result()
 
 
-def _run_or_error(wanted: Run, progress: bool) -> Record | Exception:
+def _run_or_error(run: Run, progress: bool) -> Record | Exception:
     try:
-        return run(wanted, progress)
+        return make_record(run, progress)
     except Exception as error:
         return error
 
@@ -164,9 +167,9 @@ def _start_worker(turn: Any, gpus: list[str]) -> None:
     end_with_parent()
 
 
-def state(wanted: Run) -> str:
+def state(run: Run) -> str:
     """Whether the run's record is "fresh", "certified", "stale" or "missing"."""
-    return standing(read_record(wanted), identify(wanted))[0]
+    return standing(read_record(run), identify(run))[0]
 
 
 def plan(profile: Profile) -> list[Run]:
@@ -174,18 +177,18 @@ def plan(profile: Profile) -> list[Run]:
 
     Then the changed settings. What another run builds on comes before it.
     """
-    wanted = profile.plan
+    planned = profile.plan
     taught = [name for name, system in SYSTEMS.items() if system.learning in profile.learning]
     runs = [
         Run(profile, name, labels, seed)
-        for name in wanted.systems or taught
+        for name in planned.systems or taught
         for labels in label_counts(profile, name)
-        if not (labels and wanted.labels) or labels in wanted.labels
+        if not (labels and planned.labels) or labels in planned.labels
         for seed in profile.seeds
     ]
     return runs + [
         Run(profile, each.system, labels, seed, tuple(each.change.split()))
-        for each in wanted.changed
+        for each in planned.changed
         for labels in each.labels
         for seed in each.seeds
     ]
@@ -203,32 +206,32 @@ def label_counts(profile: Profile, system: str) -> list[int | None]:
     }[known.labels]
 
 
-def _check(wanted: Run) -> None:
+def _check(run: Run) -> None:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise SamnbError(
             "A run is made by one process, and a launcher has started several.",
             "without it, `samnb run ... --workers N` gives each of N runs a GPU of its own.",
         )
-    known = label_counts(wanted.chosen, wanted.system)
-    if wanted.labels not in known:
+    known = label_counts(run.settings, run.system)
+    if run.labels not in known:
         numbers = " or ".join(str(count) for count in known if count is not None)
-        asked = "all labels" if wanted.labels is None else f"{wanted.labels} labels"
+        asked = "all labels" if run.labels is None else f"{run.labels} labels"
         raise SamnbError(
-            f"{find_system(wanted.system).title} cannot be run with {asked}.",
+            f"{find_system(run.system).title} cannot be run with {asked}.",
             f"use {numbers} labelled slices." if numbers else "give no number of labels.",
         )
-    if wanted.seed < 0:
-        raise SamnbError(f"No seed {wanted.seed}.", "use a number from 0 on.")
+    if run.seed < 0:
+        raise SamnbError(f"No seed {run.seed}.", "use a number from 0 on.")
 
 
-def _good(wanted: Run, identity: Identity) -> Record | None:
-    record = read_record(wanted)
+def _good(run: Run, identity: Identity) -> Record | None:
+    record = read_record(run)
     return record if standing(record, identity)[0] in ("fresh", "certified") else None
 
 
-def _weights_key(wanted: Run, identity: Identity) -> str:
+def _weights_key(run: Run, identity: Identity) -> str:
     """By which the weights of the run are known: a certified record has those of the older code."""
-    record = read_record(wanted)
+    record = read_record(run)
     if standing(record, identity)[0] == "certified":
         return identity_of(record).keys["weights"]
     return identity.keys["weights"]
@@ -245,7 +248,7 @@ def _training(key: str) -> Path:
 
 
 @contextmanager
-def _alone(wanted: Run, key: str, progress: bool) -> Iterator[None]:
+def _alone(run: Run, key: str, progress: bool) -> Iterator[None]:
     """Held by the one process that makes a run; others wait here."""
     folder = data_root() / "training"
     folder.mkdir(parents=True, exist_ok=True)
@@ -254,7 +257,7 @@ def _alone(wanted: Run, key: str, progress: bool) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         if progress:
-            print(f"Another process is making {wanted}; waiting for it.", file=sys.stderr)
+            print(f"Another process is making {run}; waiting for it.", file=sys.stderr)
         lock.acquire()
     try:
         yield
@@ -263,33 +266,31 @@ def _alone(wanted: Run, key: str, progress: bool) -> Iterator[None]:
 
 
 def _taught(
-    wanted: Run,
+    run: Run,
     key: str,
     first: nn.Module | None,
     progress: bool,
     events: bool = False,
 ) -> tuple[nn.Module, dict[str, Any]]:
     """The finished method in eval mode on its device, and what its training was like."""
-    method = teaching.build(wanted, first)
-    lesson: dict[str, Any] = {"history": [], "validation": [], "seconds": 0.0}
-    learns = teaching.has_something_to_learn(wanted)
-    lesson["trainable"] = count_parameters(method).trainable if learns else 0
+    method = train.build(run, first)
+    training: dict[str, Any] = {"history": [], "validation": [], "seconds": 0.0}
+    learns = train.learns(run)
+    training["trainable"] = count_parameters(method).trainable if learns else 0
     folder = _trained(key)
-    if lesson["trainable"]:
-        if not (folder / LESSON).is_file():
-            lesson |= _learn(wanted, key, method, progress, events)
-            write_json(folder / LESSON, lesson)  # says that the weights beside it are whole
+    if training["trainable"]:
+        if not (folder / TRAINING).is_file():
+            training |= _learn(run, key, method, progress, events)
+            write_json(folder / TRAINING, training)  # says that the weights beside it are whole
         restore(method, load_file(folder / WEIGHTS))
-        lesson = read_json(folder / LESSON)
-    return method.to(Accelerator().device).eval(), lesson
+        training = read_json(folder / TRAINING)
+    return method.to(Accelerator().device).eval(), training
 
 
-def _learn(
-    wanted: Run, key: str, method: nn.Module, progress: bool, events: bool
-) -> dict[str, Any]:
+def _learn(run: Run, key: str, method: nn.Module, progress: bool, events: bool) -> dict[str, Any]:
     """Train, leave the weights (and what TensorBoard shows) on the disk, and say how it went."""
     training, kept = _training(key), _trained(key)
-    trained = teaching.teach(wanted, method, training, progress, events)
+    trained = train.train(run, method, training, progress, events)
     # Cloned, since networks may hold one layer under two names, which the format refuses.
     weights = {name: value.cpu().clone() for name, value in trained.weights.items()}
     with atomic_path(kept / WEIGHTS) as temporary:
@@ -302,13 +303,13 @@ def _learn(
     return {name: getattr(trained, name) for name in ("history", "validation", "seconds")}
 
 
-def _make(wanted: Run, identity: Identity, progress: bool, events: bool) -> Record:
+def _make(run: Run, identity: Identity, progress: bool, events: bool) -> Record:
     """Train, test, write the record; the adapter goes beside the weights."""
     costs.forget_peak_memory(Accelerator().device)
-    before = first_run(wanted)
+    before = first_run(run)
     first = load_method(before, progress) if before else None
     key = identity.keys["weights"]
-    method, lesson = _taught(wanted, key, first, progress, events)
-    found = examine_run(wanted, method, lesson, progress)
-    save_run_adapter(wanted, method, found.facts, _trained(key) / ADAPTER)
-    return write_record(wanted, replace(found, facts={**found.facts, **identity.to_record()}))
+    method, training = _taught(run, key, first, progress, events)
+    found = examine_run(run, method, training, progress)
+    save_run_adapter(run, method, found.facts, _trained(key) / ADAPTER)
+    return write_record(run, replace(found, facts={**found.facts, **identity.to_record()}))

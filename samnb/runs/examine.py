@@ -8,86 +8,87 @@ import pandas as pd
 import torch
 from accelerate import Accelerator
 from segment_anything.modeling import Sam
-from torch import nn
 
 from samnb.base.checkout import commit
 from samnb.evaluation import costs
 from samnb.evaluation.answers import Answers, ask, evenly, pictured_rows, pictures
 from samnb.evaluation.examine import measure_answers, summarise
+from samnb.method import Method
 from samnb.networks.sam.adapters import save_adapter
 from samnb.networks.sam.lora import count_parameters
-from samnb.runs import teaching
-from samnb.runs.records import Contents, Run
+from samnb.prompts.users import find_user
+from samnb.runs import train
+from samnb.runs.data import test_cohorts, training_cohort
+from samnb.runs.records import Asked, Contents
+from samnb.runs.run import Run
 from samnb.studies import Profile
 from samnb.studies.cohorts import cohort_slices, cohort_split
 from samnb.systems.registry import find_system
 
 COUNTED_ON = 8  # slices that operations are counted on
-NOBODY = "nobody"  # who prompts: the system has the image alone
 
 
 def examine_run(
-    wanted: Run, method: nn.Module, lesson: dict[str, Any], progress: bool = True
+    run: Run, method: Method, training: dict[str, Any], progress: bool = True
 ) -> Contents:
-    """Test the finished method on every test cohort; lesson: what its training was like."""
-    answers, shown = _asked(wanted, method, progress)
-    cases, summary = measure_run(wanted, answers)
+    """Test the finished method on every test cohort; training: what its training was like."""
+    answers, shown = _asked(run, method, progress)
+    cases, summary = measure_run(run, answers)
     seconds = sum(each.seconds for each in answers.values())
     count = sum(len(each.rows) for each in answers.values())
     device = Accelerator().device
     facts = {
-        **_name(wanted),
+        **_name(run),
         "parameters": {
             "total": count_parameters(method).total,
-            "trainable": lesson["trainable"],
+            "trainable": training["trainable"],
         },
-        "multiply_adds": _multiply_adds(wanted, method),
-        "seconds": {"training": lesson["seconds"], "inference": seconds},
+        "multiply_adds": _multiply_adds(run, method),
+        "seconds": {"training": training["seconds"], "inference": seconds},
         "milliseconds_per_slice": 1000 * seconds / count,
         "peak_memory_mb": round(costs.peak_memory(device), 1),
         "device": costs.device_in_words(device),
-        "precision": teaching.precision(wanted),
+        "precision": train.precision(run),
         "versions": costs.versions(),
         "commit": commit(),
-        "history": lesson["history"],
-        "validation": lesson["validation"],
+        "history": training["history"],
+        "validation": training["validation"],
         "summary": summary,
     }
     return Contents(facts, cases, answers, shown)
 
 
 def measure_run(
-    wanted: Run, answers: dict[str, Answers]
+    run: Run, answers: dict[Asked, Answers]
 ) -> tuple[pd.DataFrame, dict[str, dict[str, float]]]:
     """The table of cases, and the means over slices by cohort.
 
     Rows of slices come first; those of scans have no slice.
     """
-    tables, scan_tables = [], []
-    for cohort, given in answers.items():
-        slices, scans = measure_answers(given, cohort_slices(wanted.chosen, cohort), cohort)
-        for table, tables_of_kind in ((slices, tables), (scans, scan_tables)):
-            table.insert(1, "target", wanted.chosen.data.cohorts[cohort].target)
-            table.insert(2, "user", NOBODY)
-            tables_of_kind.append(table)
-    of_slices = pd.concat(tables, ignore_index=True)
-    cases = pd.concat([of_slices, *scan_tables], ignore_index=True)
+    of_slices, of_scans = [], []
+    for (cohort, user), given in answers.items():
+        slices = cohort_slices(run.settings, cohort)
+        tables = measure_answers(given, slices, cohort, find_user(user))
+        of_slices.append(tables[0])
+        of_scans.append(tables[1])
+    table = pd.concat(of_slices, ignore_index=True)
+    cases = pd.concat([table, *of_scans], ignore_index=True)
     whole = dict.fromkeys(("slice", "label"), "Int64")  # a scan has none
-    return cases.astype(whole), summarise(of_slices)
+    return cases.astype(whole), summarise(table)
 
 
-def _name(wanted: Run) -> dict[str, Any]:
+def _name(run: Run) -> dict[str, Any]:
     """Which run this is, in the record's words."""
-    system = find_system(wanted.system)
-    numbered = wanted.labels is not None and system.labels != "image"
+    system = find_system(run.system)
+    numbered = run.labels is not None and system.labels != "image"
     return {
-        "system": wanted.system,
+        "system": run.system,
         "title": system.title,
-        "name": f"{system.title}-{wanted.labels}" if numbered else system.title,
-        "labels": wanted.labels,
-        "seed": wanted.seed,
-        "profile": wanted.profile.name,
-        "changes": list(wanted.changes),
+        "name": f"{system.title}-{run.labels}" if numbered else system.title,
+        "labels": run.labels,
+        "seed": run.seed,
+        "profile": run.profile.name,
+        "changes": list(run.changes),
     }
 
 
@@ -96,39 +97,42 @@ def _test_rows(profile: Profile, cohort: str) -> np.ndarray:
 
 
 def _asked(
-    wanted: Run, method: nn.Module, progress: bool
-) -> tuple[dict[str, Answers], dict[str, np.ndarray]]:
-    """Answers by test cohort, and pictures of a few slices of each."""
-    profile, precision = wanted.chosen, teaching.precision(wanted)
+    run: Run, method: Method, progress: bool
+) -> tuple[dict[Asked, Answers], dict[str, np.ndarray]]:
+    """Answers by test cohort and user, and pictures of a few slices of each cohort."""
+    profile, precision = run.settings, train.precision(run)
+    users = train.users_of(run)
     answers, shown = {}, []
-    for cohort in teaching.test_cohorts(profile):
+    for cohort in test_cohorts(profile):
         slices, rows = cohort_slices(profile, cohort), _test_rows(profile, cohort)
-        answers[cohort] = ask(method, slices, rows, cohort, precision, progress)
+        for user in users:
+            given = ask(method, slices, rows, cohort, precision, progress, user)
+            answers[cohort, str(user)] = given
         rows = pictured_rows(slices, rows)
-        shown.append(pictures(method, slices, rows, cohort, precision))
+        shown.append(pictures(method, slices, rows, cohort, precision, users[0]))
     return answers, {name: np.concatenate([each[name] for each in shown]) for name in shown[0]}
 
 
-def _multiply_adds(wanted: Run, method: nn.Module) -> int:
+def _multiply_adds(run: Run, method: Method) -> int:
     """Per slice with the target: what a slice costs that nobody calls empty by right."""
-    profile = wanted.chosen
-    cohort = teaching.test_cohorts(profile)[0]
+    profile = run.settings
+    cohort = test_cohorts(profile)[0]
     slices, rows = cohort_slices(profile, cohort), _test_rows(profile, cohort)
     shown = rows[slices.index["label"].to_numpy()[rows] == 1]
     images, _ = slices.load(evenly(shown, COUNTED_ON))
     return costs.multiply_adds(method, torch.from_numpy(images).to(Accelerator().device))
 
 
-def save_run_adapter(wanted: Run, method: nn.Module, facts: dict[str, Any], folder: Path) -> None:
+def save_run_adapter(run: Run, method: Method, facts: dict[str, Any], folder: Path) -> None:
     """Write the method's LoRA into `folder` as PEFT does, if it has one and that has learned."""
     adapted = [part for part in method.modules() if isinstance(part, Sam)]
     if not (facts["history"] and adapted and hasattr(adapted[0], "peft_config")):
         return
     card = {
-        "data": f"{teaching.training_cohort(wanted.chosen)} of the profile {wanted.profile.name}",
+        "data": f"{training_cohort(run.settings)} of the profile {run.profile.name}",
         "labels": f"{facts['labels']} slices with masks",
         "metrics": {cohort: each["dice"] for cohort, each in facts["summary"].items()},
         "system": facts["name"],
-        "seed": wanted.seed,
+        "seed": run.seed,
     }
     save_adapter(adapted[0], folder, card=card)

@@ -1,0 +1,55 @@
+"""What a run may look at while it learns: slices of the training cohort, by their use."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from samnb.base.errors import SamnbError
+from samnb.data.slices import SliceSet
+from samnb.evaluation.answers import evenly
+from samnb.studies import Profile
+from samnb.studies.cohorts import cohort_slices, cohort_split, labelled_rows
+
+VALIDATED = 96  # slices of validation patients at most
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Slices of the training cohort, and rows of them by their use."""
+
+    slices: SliceSet
+    classified: np.ndarray  # of the training patients, used with their image label
+    marked: np.ndarray  # whose masks may be used
+    validation: np.ndarray  # of the validation patients; empty without any masks
+
+
+def training_cohort(profile: Profile) -> str:
+    """The first cohort of the profile that has patients to train on."""
+    for name, sizes in profile.data.splits.items():
+        if sizes.train:
+            return name
+    raise SamnbError(
+        f"The profile {profile.name} trains on nobody.", "give a cohort of it `train` patients."
+    )
+
+
+def test_cohorts(profile: Profile) -> list[str]:
+    """Cohorts with test patients, the training cohort's own first."""
+    return [name for name, sizes in profile.data.splits.items() if sizes.test]
+
+
+def training_data(profile: Profile, seen: str, count: int | None) -> TrainingData:
+    """What may be looked at. seen: `labels` of the system; count: of slices with masks."""
+    cohort = training_cohort(profile)
+    slices, split = cohort_slices(profile, cohort), cohort_split(profile, cohort)
+    every = slices.rows_of(split.train)
+    nothing = np.empty(0, dtype=np.intp)
+    marked = every if count is None else nothing
+    if count:
+        marked = labelled_rows(profile, cohort, count)
+    return TrainingData(
+        slices,
+        classified=every if seen in ("image", "few") else nothing,
+        marked=marked,
+        validation=evenly(slices.rows_of(split.validation), VALIDATED) if len(marked) else nothing,
+    )
