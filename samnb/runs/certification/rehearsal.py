@@ -28,7 +28,7 @@ from samnb.data.layouts import ScanFiles, list_scans
 from samnb.data.slices import SliceSet, prepare
 from samnb.evaluation import answers, metrics
 from samnb.evaluation import examine as evaluation
-from samnb.method import Answer
+from samnb.method import Answer, UserPrompts
 from samnb.networks.sam.lora import count_parameters
 from samnb.phantoms import write_cohort
 from samnb.runs import data, examine, train
@@ -90,7 +90,8 @@ def trace_slices(profile: Profile) -> Trace:
             slices, _ = prepare(scans, profile.data.slices, cache, workers=1, progress=False)
             _note_slices(slices, name, notes)
             for scan, record in slices.scans.items():
-                notes("slices", f"geometry of {scan}", record)
+                known = {each: value for each, value in record.items() if each != "targets"}
+                notes("slices", f"geometry of {scan}", known)
     return notes.found
 
 
@@ -164,8 +165,9 @@ def _note_plan(run: Run, notes: _Notes) -> None:
     if train.learns(run):
         for name, value in asdict(train.training_settings(run, seen)).items():
             notes("plan", name, value)
-    for name in ("classified", "marked", "validation"):
-        notes("plan", f"{name} rows", getattr(seen, name).astype(np.int64))
+    used = {"classified": seen.classified, "marked": seen.marked, "watched": seen.validation}
+    for name, rows in used.items():
+        notes("plan", f"{name} rows", rows.astype(np.int64))
     for name in test_cohorts(run.settings):
         rows = cohort_slices(run.settings, name).rows_of(cohort_split(run.settings, name).test)
         notes("plan", f"tested rows of {name}", rows.astype(np.int64))
@@ -274,19 +276,19 @@ def _train(
 
 
 def _test(run: Run, method: nn.Module, training: dict[str, Any], notes: _Notes) -> None:
-    segment = method.segment
+    answer_of = method.answer
 
-    def noted_segment(images: Tensor) -> Answer:
-        answer = segment(images)
+    def noted_answer(state: Any, prompts: UserPrompts | None = None) -> Answer:
+        answer = answer_of(state, prompts)
         known = {each.name: getattr(answer, each.name) for each in fields(Answer)}
         notes("answers", f"call {len(notes.found['answers'])}", known)
         return answer
 
-    method.segment = noted_segment
+    method.answer = noted_answer
     try:
         found = examine.examine_run(run, method, training, progress=False)
     finally:
-        del method.segment
+        del method.answer
     of_slices = found.cases["slice"].notna()
     for name, rows in (("slices", of_slices), ("scans", ~of_slices)):
         notes("measures", name, found.cases[rows].drop(columns=["target", "user"]))
@@ -321,7 +323,7 @@ def _note_made_measures(notes: _Notes) -> None:
     notes(
         "measures",
         "made hits",
-        evaluation.hits(answers.peaks(masks[:, ::4, ::4].float(), 24), masks.numpy()),
+        evaluation.hits(answers.peaks(masks[:, None, ::4, ::4].float(), 24)[:, 0], masks.numpy()),
     )
 
 
