@@ -49,7 +49,7 @@ def liver_boxes(profile: Profile) -> Iterator[dict]:
     """CT: what LoRA buys, in boxes of the truth of three qualities, slice by slice."""
     slices, split = cohort.cohort_slices(profile, "ct"), cohort.cohort_split(profile, "ct")
     rows = with_target(slices, split.test)
-    images, masks = (torch.from_numpy(values) for values in slices.load(rows))
+    images, masks = (torch.from_numpy(values) for values in slices.load_target(rows))
     named = slices.index.loc[rows, ["patient", "scan"]].reset_index(drop=True)
     wanted = [(0, 0), *((count, seed) for count in profile.data.labelled for seed in profile.seeds)]
     for labels, seed in tqdm(wanted, desc="CT"):
@@ -58,7 +58,7 @@ def liver_boxes(profile: Profile) -> Iterator[dict]:
             torch.manual_seed(seed)
             add_lora(sam, profile.sam.lora, profile.sam.trained, seed)
             chosen = cohort.labelled_rows(profile, "ct", labels)
-            taught = (torch.from_numpy(values) for values in slices.load(chosen))
+            taught = (torch.from_numpy(values) for values in slices.load_target(chosen))
             teach_with_boxes(sam, *taught, profile.adaptation, seed)
         for quality in QUALITIES:
             boxes = shaken(masks.bool(), quality)
@@ -88,8 +88,8 @@ def ceiling(run: Run, method: nn.Module, name: str) -> Iterator[dict]:
     """Rows of one method on the tumour slices of one cohort's test patients."""
     slices = cohort.cohort_slices(run.profile, name)
     rows = with_target(slices, cohort.cohort_split(run.profile, name).test)
-    images, masks = (torch.from_numpy(values) for values in slices.load(rows))
-    own = dice(segment(method, slices, rows).masks.numpy(), masks.numpy())
+    images, masks = (torch.from_numpy(values) for values in slices.load_target(rows))
+    own = dice(segment(method, slices, rows).masks[:, 0].numpy(), masks.numpy())
     tight = segment_in_boxes(method.sam, images, box_of(masks.bool()))
     given = dice(tight.numpy(), masks.numpy())
     title = find_system(run.system).title
@@ -107,7 +107,7 @@ def organ_volumes(profile: Profile) -> Iterator[dict]:
         method = load_method(run, progress=False)
         for scan in tested:
             table = slices.index[slices.index["scan"] == scan.scan].sort_values("slice")
-            masks = segment(method, slices, table.index.to_numpy()).masks.numpy()
+            masks = segment(method, slices, table.index.to_numpy()).masks[:, 0].numpy()
             geometry = slices.geometry(scan.scan)
             back = restore_mask(masks.astype(np.uint8), table["slice"], geometry) > 0
             opened = open_scan(scan)

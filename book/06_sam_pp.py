@@ -176,11 +176,11 @@ glue("silent", f"{free[cohorts[0]]:.2f}", display=False)
 slices = cohort.cohort_slices(profile, cohorts[0])
 rows = slices.rows_of(cohort.cohort_split(profile, cohorts[0]).test)
 rows = rows[slices.index["mask_pixels"].to_numpy()[rows] >= 20][::4]
-images, masks = (torch.from_numpy(values) for values in slices.load(rows))
+images, masks = (torch.from_numpy(values) for values in slices.load_target(rows))
 method = load_method(Run(profile, "sam_pp", most, profile.seeds[0])).eval()
 
 # %% tags=["nbval-ignore-output"]
-answer = method.segment(images)
+answer = method.segment(images).of_target()
 in_boxes = segment_in_boxes(method.sam, images, box_of(masks.bool()))
 pd.Series(
     {

@@ -125,7 +125,7 @@ def listing(profile: Profile) -> Iterator[str]:
     """Sections of the page of origins: every cohort, every run and what else was read."""
     for name, cohort in profile.data.cohorts.items():
         yield f"\n(origin-data-{name})=\n## {_cohort(profile, name)}\n"
-        yield f"Target: {cohort.target}. In the layout of `{cohort.layout}`."
+        yield f"Target: {', '.join(cohort.targets)}. In the layout of `{cohort.layout}`."
         if cohort.phantom:
             yield (
                 f"{cohort.phantom.patients} patients, drawn from the seed {profile.seed}:\n"

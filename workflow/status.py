@@ -50,7 +50,7 @@ def _data(profile: Profile) -> str:
     for name, settings in profile.data.cohorts.items():
         slices = cohort_slices(profile, name)
         kind = "real" if settings.phantom is None else "phantom"
-        rows.append([name, kind, settings.target, len(slices.patients), len(slices)])
+        rows.append([name, kind, ", ".join(settings.targets), len(slices.patients), len(slices)])
     return table(["cohort", "real or phantom", "target", "patients", "slices"], rows)
 
 

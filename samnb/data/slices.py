@@ -93,6 +93,13 @@ class SliceSet:
         images /= LEVELS
         return images, np.asarray(self.masks[rows])
 
+    def load_target(
+        self, rows: Sequence[int] | np.ndarray, target: int = 0
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """As `load`, but the masks of one target alone: (n, side, side) uint8."""
+        images, masks = self.load(rows)
+        return images, masks[:, target]
+
     def rows_of(self, patients: Sequence[str]) -> np.ndarray:
         """Row numbers of all slices of these patients."""
         return np.flatnonzero(self.index["patient"].isin(list(patients)))

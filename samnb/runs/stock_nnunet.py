@@ -190,7 +190,7 @@ def _case(row: int) -> str:
 
 
 def _target(profile: Profile) -> str:
-    return profile.data.cohorts[training_cohort(profile)].target
+    return profile.data.cohorts[training_cohort(profile)].targets[0]
 
 
 def _cases(slices: SliceSet, parts: Mapping[str, np.ndarray]) -> pd.DataFrame:
