@@ -59,7 +59,9 @@ def _row(entry: Entry, published: pd.DataFrame, here: pd.DataFrame) -> list[str]
 
 
 def _named(entry: Entry) -> str:
-    return f"{entry.words} <br> `{entry.name}`"
+    """What it is, and its name, which may be broken at a dot or a comma where the table is full."""
+    name = re.sub(r"([.,])", r"\1<wbr>", entry.name).replace("*", "&#42;")
+    return f"{entry.words}<br><code>{name}</code>"
 
 
 def _place(place: str) -> str:
