@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 import yaml
+from defaults import add_tables
 from fingerprints import fingerprint
 from parts import MATHJAX, figure, scripts
 
@@ -26,8 +27,11 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 
 def lay_out(notebooks: Path, source: Path, profile: str) -> None:
     """Copy what the site is made of into `source`, keeping file times for incremental builds."""
-    named = load_profile(profile).name
+    chosen = load_profile(profile)
+    named = chosen.name
     _copy_pages(notebooks, source)
+    page = source / "book" / "defaults.md"
+    page.write_text(add_tables(page.read_text(encoding="utf-8"), chosen), encoding="utf-8")
     records = _copy_shown(source, named)
     static = source / "book" / "_static"
     shutil.copytree(figure(profile), static / "try_it", dirs_exist_ok=True)
