@@ -80,7 +80,7 @@ def measure_run(
 def _name(run: Run) -> dict[str, Any]:
     """Which run this is, in the record's words."""
     system = find_system(run.system)
-    numbered = run.labels is not None and system.labels != "image"
+    numbered = run.labels is not None and system.labels not in ("image", "nothing")
     return {
         "system": run.system,
         "title": system.title,

@@ -275,6 +275,8 @@ def _settings(run: Run) -> dict[str, Any]:
     kept["slices"] = values["data"]["slices"]
     if "sam" in kept:
         kept["sam"]["weights"] = _weights(profile.sam)
+    if system.prompted:
+        kept["users"] = list(profile.users)
     kept["system"] = {"name": run.system, **_registered(system)}
     return json.loads(json.dumps(kept))
 

@@ -29,6 +29,7 @@ from samnb.base.paths import data_root
 from samnb.base.workers import end_with_parent
 from samnb.evaluation import costs
 from samnb.networks.sam.lora import count_parameters
+from samnb.prompts.users import NOBODY
 from samnb.runs import train
 from samnb.runs.examine import examine_run, save_run_adapter
 from samnb.runs.keys import Identity, first_run, identify, identity_of, standing
@@ -37,6 +38,7 @@ from samnb.runs.remeasure import answers_hold, measure_again
 from samnb.runs.run import Run
 from samnb.studies import Profile
 from samnb.systems.registry import SYSTEMS, find_system
+from samnb.systems.system import System
 from samnb.training.checkpoint import restore
 
 WEIGHTS, TRAINING, EVENTS, ADAPTER = "weights.safetensors", "training.json", "events", "adapter"
@@ -178,13 +180,13 @@ def plan(profile: Profile) -> list[Run]:
     Then the changed settings. What another run builds on comes before it.
     """
     planned = profile.plan
-    taught = [name for name, system in SYSTEMS.items() if system.learning in profile.learning]
+    possible = [name for name, system in SYSTEMS.items() if _is_possible(system, profile)]
     runs = [
         Run(profile, name, labels, seed)
-        for name in planned.systems or taught
+        for name in planned.systems or possible
         for labels in label_counts(profile, name)
         if not (labels and planned.labels) or labels in planned.labels
-        for seed in profile.seeds
+        for seed in _seeds(profile, name)
     ]
     return runs + [
         Run(profile, each.system, labels, seed, tuple(each.change.split()))
@@ -194,11 +196,23 @@ def plan(profile: Profile) -> list[Run]:
     ]
 
 
+def _is_possible(system: System, profile: Profile) -> bool:
+    """Whether the profile says how it learns and, if it needs prompts, who gives them."""
+    prompts = any(user != str(NOBODY) for user in profile.users)
+    return system.learning in profile.learning and (prompts or not system.prompted)
+
+
+def _seeds(profile: Profile, system: str) -> tuple[int, ...]:
+    """One, where nothing is learned: there is no chance in it."""
+    return profile.seeds[:1] if find_system(system).labels == "nothing" else profile.seeds
+
+
 def label_counts(profile: Profile, system: str) -> list[int | None]:
     """Numbers of labelled slices that a system can be run with: 0 for none, None for all."""
     known = find_system(system)
     few = list(profile.data.labelled)
     return {
+        "nothing": [0],
         "image": [0],
         "few": [0, *few] if known.first else few,
         "full": [None],

@@ -167,7 +167,7 @@ def write_dataset(run: Run, seen: TrainingData, folder: Path) -> None:
         spacing = seen.slices.index.loc[row, PIXEL].to_list()
         image, mask = f"{_case(row)}_0000{ENDING}", f"{_case(row)}{ENDING}"
         _write_slice(raw / "imagesTr" / image, seen.slices.images[row], spacing)
-        _write_slice(raw / "labelsTr" / mask, seen.slices.masks[row], spacing)
+        _write_slice(raw / "labelsTr" / mask, seen.slices.masks[row, 0], spacing)
     windowed = run.profile.data.slices.window_width is not None
     description = {
         "name": NAME,
@@ -290,7 +290,7 @@ def measured(slices: SliceSet, rows: np.ndarray, masks: np.ndarray, cohort: str)
     """Measures of masks (N, S, S) of these rows, in pixels, as those of our systems."""
     table = slices.index.loc[rows, ["patient", "scan", "slice", "label"]].reset_index(drop=True)
     table.insert(0, "cohort", cohort)
-    return table.assign(**measure_slices(masks, slices.masks[rows], SLICE_TOLERANCE))
+    return table.assign(**measure_slices(masks, slices.masks[rows, 0], SLICE_TOLERANCE))
 
 
 def side_by_side(run: Run) -> pd.DataFrame:

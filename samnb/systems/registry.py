@@ -5,6 +5,7 @@ from samnb.systems import (
     cam_alone,
     multimix,
     nnunet,
+    prompted_sam,
     sam_mix,
     sam_mix_improved,
     sam_pp,
@@ -14,7 +15,11 @@ from samnb.systems import (
 from samnb.systems.system import System
 
 # In the order in which they are planned and printed.
-FILES = (cam_alone, sam_pp, sam_mix, sam_mix_improved, unet, nnunet, transunet, multimix)
+FILES = (
+    *(cam_alone, sam_pp, sam_mix, sam_mix_improved),
+    *(unet, nnunet, transunet, multimix),
+    prompted_sam,
+)
 
 SYSTEMS: dict[str, System] = {
     name: system for file in FILES for name, system in file.SYSTEMS.items()
