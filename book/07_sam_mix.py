@@ -280,7 +280,7 @@ pd.DataFrame(
 # %%
 tried = [
     record
-    for record in records.all_records(profile)
+    for record in records.automatic_records(profile)
     if record.facts["labels"] == middle
     and record.facts["seed"] == profile.seeds[0]
     and record.facts["system"] in ("sam_mix_soft", "sam_mix_guided")

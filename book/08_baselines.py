@@ -356,7 +356,7 @@ pd.concat(
 middle = sorted(profile.data.labelled)[1]
 tried = [
     record.facts
-    for record in records.all_records(profile)
+    for record in records.automatic_records(profile)
     if record.facts["labels"] == middle
     and record.facts["seed"] == seeds[0]
     and record.facts["system"] in ("unet", "nnunet")
@@ -390,7 +390,7 @@ longer.set_index(["system", "epochs"]).round(3)
 costs = cost_table(
     [
         each.facts
-        for each in records.all_records(profile)
+        for each in records.automatic_records(profile)
         if each.name in {*FULL.values(), *few["system"]}
     ]
 )

@@ -68,7 +68,7 @@ style.use()
 profile = load_profile(PROFILE)
 cohorts = list(profile.data.splits)
 middle = sorted(profile.data.labelled)[len(profile.data.labelled) // 2]
-made = records.all_records(profile)
+made = records.automatic_records(profile)
 cases = with_variants(records.load_cases(profile))
 scans = with_variants(records.load_cases(profile, "scans"))
 tables, figures = {}, {}

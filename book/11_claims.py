@@ -80,7 +80,7 @@ cases["system"].unique().tolist()
 # beside the paper's.
 
 # %% tags=["nbval-ignore-output"]
-made = [record.facts for record in records.all_records(profile)]
+made = [record.facts for record in records.automatic_records(profile)]
 counts = claims.counts_of_records(made)
 labelled = sorted(profile.data.labelled)
 train = cohort.cohort_split(profile, claims.COHORTS[0]).train

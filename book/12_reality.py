@@ -308,7 +308,7 @@ noted = [
             note["dice"] for note in record.facts["validation"]
         ),
     }
-    for record in [*records.all_records(brain), *records.all_records(long)]
+    for record in [*records.automatic_records(brain), *records.automatic_records(long)]
     if not record.facts["changes"]
     and record.facts["labels"] == middle
     and record.facts["title"] in (*FORMS[1:], IMPROVED)
@@ -540,7 +540,7 @@ if OVERLAYS and present:
     from samnb.reports import gallery, grids
     from samnb.studies.cohorts import cohort_slices
 
-    made = records.all_records(brain)
+    made = records.automatic_records(brain)
     names = ["U-Net", *(f"{form}-{middle}" for form in FORMS)]
     kept = gallery.pictured(
         made, cohort_slices(brain, HERE), HERE, names, brain.seeds[0]

@@ -15,7 +15,7 @@ DATA = {
     *("cohort_slices", "cohort_split", "cohort_scans", "cohort_folder"),
     *("labelled_rows", "labelled_subsets", "list_scans", "training_cohort"),
 }
-RECORDS = {"load_cases", "all_records"}
+RECORDS = {"load_cases", "all_records", "automatic_records"}
 OTHERS = {
     **dict.fromkeys(("load_sam", "record_path"), "pocket sam"),
     **dict.fromkeys(("draw_shapes", "ShapeStream"), "shapes"),

@@ -87,6 +87,7 @@ def _name(run: Run) -> dict[str, Any]:
         "name": f"{system.title}-{run.labels}" if numbered else system.title,
         "labels": run.labels,
         "seed": run.seed,
+        "users": [str(user) for user in train.users_of(run)],
         "profile": run.profile.name,
         "changes": list(run.changes),
     }

@@ -23,6 +23,7 @@ from samnb.base.errors import DataError, SamnbError
 from samnb.base.files import read_json, write_json
 from samnb.evaluation.answers import Answers
 from samnb.method import Answer
+from samnb.prompts.users import NOBODY
 from samnb.runs.run import Run, runs_folder
 from samnb.studies import Profile
 
@@ -46,6 +47,11 @@ class Record:
     def name(self) -> str:
         """As tables print it: SAM-Mix-50."""
         return self.facts["name"]
+
+    @property
+    def is_prompted(self) -> bool:
+        """Whether users who know the truth prompted it."""
+        return record_users(self.facts) != [str(NOBODY)]
 
     @property
     def cases(self) -> pd.DataFrame:
@@ -108,6 +114,11 @@ class Record:
             return {name: file[name] for name in file.files}
 
 
+def record_users(facts: dict[str, Any]) -> list[str]:
+    """Who prompted; records from before there were users had nobody."""
+    return facts.get("users", [str(NOBODY)])
+
+
 @dataclass(frozen=True)
 class Contents:
     """All that a record is written from; `facts` becomes record.json.
@@ -131,6 +142,11 @@ def all_records(profile: Profile) -> list[Record]:
     return [_read(path.parent) for path in sorted(runs_folder(profile).rglob(RECORD))]
 
 
+def automatic_records(profile: Profile) -> list[Record]:
+    """Those of systems that nobody prompts: the only ones that are ranked with each other."""
+    return [record for record in all_records(profile) if not record.is_prompted]
+
+
 def run_of(record: Record, profile: Profile) -> Run:
     """Which run left this record."""
     facts = record.facts
@@ -150,6 +166,8 @@ def load_cases(profile: Profile, what: str = "slices", user: str = "nobody") -> 
         raise SamnbError(f"No table '{what}'.", "use slices or scans.")
     tables = []
     for record in all_records(profile):
+        if user not in record_users(record.facts):
+            continue
         table = record.slices if what == "slices" else record.scans
         table = table[table["user"] == user]
         table.insert(0, "system", record.name)

@@ -19,10 +19,10 @@ class System:
     to a `Method` ready to be trained. settings: the sections of the profile that `build` reads, and
     what they are; it is shown no others. learning: which of the profile's settings for learning.
     first: the system that is trained before. labels: what it may see of the training patients:
-    "nothing"; "image" labels only; "few": those, and the masks of the labelled slices; "either": the masks of
-    the labelled slices alone, or, asked for without a number, all masks. schedule: from the profile
-    to settings for learning of its own. prompted: it answers users who prompt; others find their
-    own prompts, or need none.
+    "nothing"; "image" labels only; "few": those, and the masks of the labelled slices; "either":
+    the masks of the labelled slices alone, or, asked for without a number, all masks. schedule:
+    from the profile to settings for learning of its own. prompted: it answers users who prompt;
+    others find their own prompts, or need none.
     """
 
     title: str
