@@ -17,8 +17,8 @@ import pytest
 from PIL import Image
 
 from samnb.base.errors import DataError, SamnbError
+from samnb.data import caches, slices
 from samnb.data import parts as build
-from samnb.data import slices
 from samnb.data.formats import nifti
 from samnb.data.geometry import geometry_of, restore_mask, to_canonical
 from samnb.data.layouts import ScanFiles, Target, list_scans, open_scan
@@ -389,7 +389,7 @@ def test_a_finished_cache_is_reused_and_leaves_no_parts(folder, tmp_path, monkey
     def refuse(*arguments):
         raise AssertionError("built again")
 
-    monkeypatch.setattr(slices, "build_parts", refuse)
+    monkeypatch.setattr(caches, "build_parts", refuse)
     again, _ = run(folder, tmp_path / "cache")
     assert again.folder == first.folder
     np.testing.assert_array_equal(again.images, first.images)
@@ -412,7 +412,7 @@ def test_other_sources_or_settings_are_another_cache(folder, tmp_path):
 KILLED = """
 import json, sys
 from pathlib import Path
-from samnb.data import parts as build
+from samnb.data import slices as build
 from samnb.data.layouts import list_scans
 from samnb.data.slices import prepare
 from samnb.data.settings import SliceSettings
@@ -627,11 +627,11 @@ def test_a_full_disk_while_joining_leaves_no_half_cache(folder, tmp_path, monkey
 
 
 def test_a_dead_worker_is_a_readable_error(folder, tmp_path, monkeypatch):
-    class Dying(build.ProcessPoolExecutor):
+    class Dying(caches.ProcessPoolExecutor):
         def submit(self, function, *given):
             return super().submit(os._exit, 1)
 
-    monkeypatch.setattr(build, "ProcessPoolExecutor", Dying)
+    monkeypatch.setattr(caches, "ProcessPoolExecutor", Dying)
     with pytest.raises(SamnbError, match=r"worker process died.*fewer workers"):
         prepare(scans_of(folder), SETTINGS, tmp_path / "cache", workers=2, progress=False)
 
