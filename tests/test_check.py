@@ -145,19 +145,71 @@ def test_folders_of_other_files_are_no_dicom_series(tmp_path):
         place = tmp_path / name
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text("nothing to look at, but long enough to be read " * 9)
-    with pytest.raises(DataError, match="none of the layouts") as error:
+    with pytest.raises(DataError, match="no data set: no image in it") as error:
         detect_layout(tmp_path)
     assert "\n" not in str(error.value)
-    assert "no image in it" in str(error.value)
+    assert "Remedy: give a folder of NIfTI" in str(error.value)
 
 
-def test_unknown_layouts_get_advice(tmp_path):
-    with pytest.raises(DataError, match="no such folder"):
+def test_what_is_no_data_set_is_told_in_a_line(tmp_path):
+    with pytest.raises(DataError, match=r"none: no such folder. Remedy: check the path"):
         detect_layout(tmp_path / "none")
-    (tmp_path / "text").mkdir()
-    (tmp_path / "text" / "a.txt").write_text("")
-    with pytest.raises(DataError, match=r"none of the layouts lits.*no image in it"):
-        detect_layout(tmp_path / "text")
-    write(tmp_path / "kits" / "case_00000" / "imaging.nii.gz", voxels(0))
-    with pytest.raises(DataError, match=r"kits19 files.*samnb data get kits19"):
-        detect_layout(tmp_path / "kits")
+    with pytest.raises(DataError, match=r": no data set: the folder is empty. Remedy: give a fold"):
+        detect_layout(tmp_path)
+    text = tmp_path / "text" / "a.txt"
+    text.parent.mkdir()
+    text.write_text("")
+    with pytest.raises(DataError, match=r"text: no data set: no image in it. Remedy: .*README"):
+        detect_layout(text.parent)
+    with pytest.raises(DataError, match=r"a\.txt: a file, not a folder. Remedy: give the folder"):
+        detect_layout(text)
+    (fault,) = check_folder("kits19", text)
+    assert "a file, not a folder" in str(fault)
+    (fault,) = check_folder("kits19", text.parent)
+    assert "no case_NNNNN/imaging.nii.gz in it" in str(fault)
+    write(tmp_path / "odd" / "x" / "y" / "scan.nii.gz", voxels(0))
+    with pytest.raises(DataError, match=r"odd: no data set: no images where.*Remedy: put them in"):
+        detect_layout(tmp_path / "odd")
+    for place in (tmp_path / "none", text, text.parent, tmp_path / "odd"):
+        with pytest.raises(DataError) as error:
+            detect_layout(place)
+        assert "\n" not in str(error.value)
+
+
+def test_a_cohort_yaml_says_how_to_read_any_folder(tmp_path):
+    write(tmp_path / "case_00000" / "imaging.nii.gz", voxels(0))
+    write(tmp_path / "case_00000" / "segmentation.nii.gz", voxels(0, (0, 1, 2)))
+    assert detect_layout(tmp_path) == "kits19"
+    rules = tmp_path / "cohort.yaml"
+    rules.write_text('image: "*/imaging"\nlabel: "*/segmentation"\ntargets: {kidney: [1, 2]}\n')
+    assert detect_layout(tmp_path) == "folder"
+    rules.write_text("imagine: x\n")
+    with pytest.raises(DataError, match=r"cohort\.yaml: not understood"):
+        detect_layout(tmp_path)
+
+
+def test_a_set_with_a_file_twice_keeps_its_layout(tmp_path):
+    for name in ("a/volume-0.nii", "b/volume-0.nii"):
+        write(tmp_path / name, voxels(0))
+    assert detect_layout(tmp_path) == "lits"
+    (fault,) = check_folder("lits", tmp_path)
+    assert "a second volume 0" in fault.fault
+
+
+def test_every_channel_and_every_label_is_read(tmp_path):
+    """BraTS of two patients: a broken second channel, an odd label, and a T2 that is another's."""
+    for number in range(2):
+        for seed, kind in enumerate(("flair", "t1", "t1ce", "t2")):
+            path = tmp_path / f"BraTS2021_0000{number}" / f"BraTS2021_0000{number}_{kind}.nii.gz"
+            write(path, voxels(9 if kind == "t2" else 10 * number + seed))
+        write(path.with_name(path.name.replace("t2", "seg")), voxels(number, (0, 1, 2, 4)))
+    (double,) = check_folder("brats", tmp_path)
+    assert double.file.name == "BraTS2021_00001_t2.nii.gz"
+    assert "the same voxels as BraTS2021_00000_t2.nii.gz of patient BraTS2021_00000" in double.fault
+    cut(tmp_path / "BraTS2021_00000" / "BraTS2021_00000_t1ce.nii.gz", 0.9)
+    write(tmp_path / "BraTS2021_00001" / "BraTS2021_00001_seg.nii.gz", voxels(1, (0, 3)))
+    assert [fault.file.name for fault in check_folder("brats", tmp_path)] == [
+        "BraTS2021_00000_t1ce.nii.gz",
+        "BraTS2021_00001_t2.nii.gz",
+        "BraTS2021_00001_seg.nii.gz",
+    ]

@@ -2,6 +2,7 @@
 
 import pickle
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -13,7 +14,7 @@ from PIL import Image
 
 from samnb.base.errors import DataError
 from samnb.base.files import write_json
-from samnb.data.layouts import FolderRules, list_scans, open_scan
+from samnb.data.layouts import FolderRules, ScanFiles, Target, list_scans, open_scan
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
 AFFINE = np.diag([-0.8, -0.8, 2.5, 1])
@@ -146,6 +147,55 @@ def test_unexpected_label_values(lits):
         opened("lits", lits, "liver")[0].mask(2, slice(None))
 
 
+@pytest.fixture
+def sequences(tmp_path):
+    """Two channels and a label of values 0, 1, 2, 4 with overlapping targets."""
+    image, label = image_and_label(0, (0, 1, 2, 4))
+    targets = (Target("whole", (1, 2, 4)), Target("core", (1, 4)))
+    images = tuple(
+        write(tmp_path / f"a_{kind}.nii", image + n) for n, kind in enumerate(("t1", "t2"))
+    )
+    labels = (write(tmp_path / "a_seg.nii", label),)
+    return ScanFiles("a", "a", images, labels, targets, (0, 1, 2, 4))
+
+
+def test_channels_and_overlapping_targets(sequences):
+    image, label = image_and_label(0, (0, 1, 2, 4))
+    scan = open_scan(sequences)
+    assert scan.targets == ("whole", "core")
+    for number, channel in enumerate(scan.images):
+        np.testing.assert_array_equal(channel.read(2, slice(None)), image + number)
+    np.testing.assert_array_equal(scan.mask(2, slice(None)), label > 0)
+    np.testing.assert_array_equal(scan.mask(2, slice(None), 1), np.isin(label, (1, 4)))
+
+
+def test_a_second_channel_must_lie_on_the_first_ones_grid(sequences):
+    image, _ = image_and_label()
+    path = sequences.images[1]
+    write(path, image[:, 1:])
+    message = r"a_t2\.nii: shape \(6, 6, 8\), but its image a_t1\.nii has \(6, 7, 8\).*first chann"
+    with pytest.raises(DataError, match=message):
+        open_scan(sequences)
+    write(path, image, np.diag([-0.8, -0.8, 3, 1]))
+    with pytest.raises(DataError, match=r"a_t2\.nii: another affine than its image a_t1\.nii"):
+        open_scan(sequences)
+    path.unlink()
+    with pytest.raises(DataError, match=r"a_t2\.nii: missing: the image of a_seg\.nii.*Remedy"):
+        open_scan(sequences)
+
+
+def test_each_of_several_labels_is_checked(sequences):
+    _, label = image_and_label(0, (0, 1, 2, 4))
+    other = write(sequences.image.with_name("a_core.nii"), label * 2)
+    scan = open_scan(replace(sequences, labels=(*sequences.labels, other)))
+    np.testing.assert_array_equal(scan.mask(2, slice(None)), label > 0)
+    with pytest.raises(DataError, match=r"a_core\.nii: unexpected label values 8 beside"):
+        scan.mask(2, slice(None), 1)
+    other.unlink()
+    with pytest.raises(DataError, match=r"a_core\.nii: missing: the segmentation of a_t1\.nii"):
+        open_scan(scan.files)
+
+
 def test_float_labels_of_whole_numbers_are_fine(lits):
     label = image_and_label(0)[1]
     write(lits / "Training Batch 1" / "segmentation-0.nii", label.astype(np.float64))
@@ -190,6 +240,17 @@ def test_totalsegmentator(totalsegmentator):
     message = "no target 'heart'.*choose among heart_atrium_left"
     with pytest.raises(DataError, match=message):
         list_scans("totalsegmentator", totalsegmentator, "heart")
+
+
+def test_totalsegmentator_with_two_organs(totalsegmentator):
+    scan = opened("totalsegmentator", totalsegmentator, ("liver", "kidney_left"))[0]
+    assert scan.targets == ("liver", "kidney_left")
+    assert [label.path.name for label in scan.labels] == ["liver.nii.gz", "kidney_left.nii.gz"]
+    for number, seed in enumerate((1, 2)):
+        expected = image_and_label(seed, (0, 1))[1] == 1
+        np.testing.assert_array_equal(scan.mask(2, slice(None), number), expected)
+    with pytest.raises(DataError, match="no target 'heart'"):
+        list_scans("totalsegmentator", totalsegmentator, ("liver", "heart"))
 
 
 def test_totalsegmentator_missing_files(totalsegmentator):
@@ -351,6 +412,34 @@ def test_pictures_want_to_know_their_patient(tmp_path):
     table[:2].to_csv(tmp_path / "index.csv", index=False)
     with pytest.raises(DataError, match=r"index\.csv: no line for images/p2_1\.png"):
         list_scans("folder", tmp_path, "any")
+
+
+def test_colours_are_three_channels(tmp_path):
+    colours = np.random.default_rng(0).integers(0, 256, (5, 4, 3)).astype(np.uint8)
+    files = ScanFiles("a", "a", (tmp_path / "a.png",), (), (Target("disc"),), colour=True)
+    Image.fromarray(colours).save(files.image)
+    scan = open_scan(files)
+    found = [channel.read(2, slice(None))[:, :, 0].T for channel in scan.images]
+    np.testing.assert_array_equal(np.stack(found, axis=-1), colours)
+    assert len(open_scan(replace(files, colour=False)).images) == 1
+    Image.fromarray(colours[:, :, 0]).save(files.image)  # grey: three times the same
+    for channel in open_scan(files).images:
+        np.testing.assert_array_equal(channel.read(2, slice(None))[:, :, 0].T, colours[:, :, 0])
+    Image.fromarray(colours[:, :, 0].astype(np.uint16) * 256).save(files.image)
+    with pytest.raises(DataError, match=r"a\.png: 16 bits of grey.*RGB"):
+        open_scan(files)
+    volume = write(tmp_path / "a.nii", image_and_label()[0])
+    with pytest.raises(DataError, match=r"a\.nii: not a picture"):
+        open_scan(replace(files, images=(volume,)))
+
+
+def test_masks_from_jpeg_are_cut_at_a_value(tmp_path):
+    grey = np.array([[0, 3, 127], [128, 250, 255]], np.uint8)
+    for name in ("image", "mask"):
+        Image.fromarray(grey).save(tmp_path / f"{name}.png")
+    images, labels = (tmp_path / "image.png",), (tmp_path / "mask.png",)
+    scan = open_scan(ScanFiles("a", "a", images, labels, (Target("nodule", at_least=128),)))
+    np.testing.assert_array_equal(scan.mask(2, [0])[:, :, 0].T, grey >= 128)
 
 
 def test_dicom_folders_among_images(tmp_path):

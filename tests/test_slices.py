@@ -17,11 +17,11 @@ import pytest
 from PIL import Image
 
 from samnb.base.errors import DataError, SamnbError
+from samnb.data import caches, slices
 from samnb.data import parts as build
-from samnb.data import slices
 from samnb.data.formats import nifti
 from samnb.data.geometry import geometry_of, restore_mask, to_canonical
-from samnb.data.layouts import list_scans, open_scan
+from samnb.data.layouts import ScanFiles, Target, list_scans, open_scan
 from samnb.data.settings import SliceSettings
 from samnb.data.slices import prepare
 from samnb.data.slicing import UNKNOWN, middle_slices, slice_scan
@@ -93,7 +93,9 @@ def test_middle_slices_follow_the_papers_rule():
 def test_slices_hold_the_windowed_scan_in_one_orientation(folder, tmp_path):
     found, faults = run(folder, tmp_path / "cache")
     assert faults == []
-    assert found.images.shape == found.masks.shape == (len(found.index), 32, 32)
+    assert found.images.shape == found.masks.shape == (len(found.index), 1, 32, 32)
+    assert found.targets == ("liver",)
+    assert found.side == 32
     assert isinstance(found.images, np.memmap)
     images, masks = found.load(range(len(found.index)))
     assert images.dtype == np.float32
@@ -103,7 +105,7 @@ def test_slices_hold_the_windowed_scan_in_one_orientation(folder, tmp_path):
     assert found.patients == ["volume-0", "volume-1", "volume-2"]
     for patient in found.patients:
         rows = found.rows_of([patient])
-        liver = masks[rows] > 0
+        liver = masks[rows, 0] > 0
         # 110 HU in the window from -160 to 240 HU; its tumour is liver as well.
         assert images[rows, 0][liver].mean() == pytest.approx(270 / 400, abs=0.02)
         _, down, across = np.nonzero(liver)
@@ -119,6 +121,7 @@ def test_index_tells_where_every_slice_comes_from(folder, tmp_path):
         rows = index[index["scan"] == scan]
         assert list(rows["slice"]) == list(middle_slices(count, 0.3))
     assert list(index["label"]) == [int(mask.any()) for mask in found.masks]
+    assert found.labels[:, 0].tolist() == list(index["label"])
     assert list(index["mask_pixels"]) == [int(mask.sum()) for mask in found.masks]
     assert (index["native_mask_pixels"] > index["mask_pixels"]).all()
     assert index.loc[0, "source"] == "lits/volume-0.nii"
@@ -141,7 +144,7 @@ def test_masks_go_back_to_the_scan(folder, tmp_path, number):
     rows = found.rows_of([name])
     geometry = found.geometry(name)
     chosen = list(found.index.loc[rows, "slice"])
-    restored = restore_mask(found.load(rows)[1], chosen, geometry)
+    restored = restore_mask(found.load(rows)[1][:, 0], chosen, geometry)
     scan = open_scan(scans_of(folder)[number])
     truth = scan.mask(0, slice(None))
     assert restored.shape == truth.shape == scan.shape
@@ -170,6 +173,7 @@ def test_unlabelled_scans_are_taken_when_asked_for(folder, tmp_path):
     found, faults = run(folder, tmp_path / "cache", labelled=False)
     assert faults == []
     assert set(found.index["label"]) == {UNKNOWN}
+    assert (found.labels == UNKNOWN).all()
     assert not found.masks.any()
 
 
@@ -188,7 +192,7 @@ def test_pictures_keep_their_place(tmp_path):
     expected = np.zeros((40, 40), bool)
     expected[12:18, 4:12] = True
     np.testing.assert_array_equal(images[0, 0] == 1, expected)
-    np.testing.assert_array_equal(masks[0] == 1, expected)
+    np.testing.assert_array_equal(masks[0, 0] == 1, expected)
 
 
 def sliced(folder: Path, image: np.ndarray, label: np.ndarray, side: int, **settings):
@@ -206,7 +210,7 @@ def test_intensities_are_cut_to_the_window_before_they_are_averaged(tmp_path):
     # before it is cut, metal would drown the tissue about it: (0.5 x 3 + 1) / 4 at (0, 1).
     image = np.array([[[-1000, 240, 40, 40], [240, 240, 40, 3000]]], np.int16)
     found = sliced(tmp_path, image.repeat(2, axis=0), np.zeros((2, 2, 4), np.uint8), side=2)
-    np.testing.assert_allclose(found.images[0, 0] / 65535, [0.75, 0.625], atol=1e-4)
+    np.testing.assert_allclose(found.images[0, 0, 0] / 65535, [0.75, 0.625], atol=1e-4)
 
 
 def test_masks_are_those_of_the_nearest_pixel(tmp_path):
@@ -215,7 +219,7 @@ def test_masks_are_those_of_the_nearest_pixel(tmp_path):
     label = np.zeros((2, 8, 8), np.uint8)
     label[0, 2:7, 4:7] = 1
     found = sliced(tmp_path, label.astype(np.int16), label, side=4)
-    assert np.argwhere(found.masks[0]).tolist() == [[1, 2], [2, 2]]
+    assert np.argwhere(found.masks[0, 0]).tolist() == [[1, 2], [2, 2]]
 
 
 def test_a_slice_whose_mask_is_lost_on_the_grid_counts_as_without_target(tmp_path):
@@ -242,9 +246,134 @@ def test_blocks_of_a_scan_stored_from_either_end_are_put_in_order(tmp_path, monk
     (files,) = scans_of(tmp_path)
     settings = SliceSettings(side=4, middle=1.0, window_width=None, window_center=None)
     found = slice_scan(files, settings, labelled=True)
-    assert found.record["window"] == (0, 400)
-    np.testing.assert_allclose(found.images[:, 0, 0] / 65535, [0, 0.25, 0.5, 0.75, 1], atol=1e-4)
+    assert found.record["window"] == [0, 400]
+    np.testing.assert_allclose(found.images[:, 0, 0, 0] / 65535, [0, 0.25, 0.5, 0.75, 1], atol=1e-4)
     assert found.columns["label"] == [0, 1, 0, 0, 0]
+
+
+def test_colours_keep_their_proportions(tmp_path):
+    """Without a window all three run from the lowest to the highest of all."""
+    colours = np.zeros((8, 8, 3), np.uint8)
+    colours[..., 0], colours[..., 1] = 200, 100
+    colours[0, 0, 2] = 50
+    Image.fromarray(colours).save(tmp_path / "a.png")
+    Image.fromarray((colours[..., 2] > 0).astype(np.uint8)).save(tmp_path / "m.png")
+    files = ScanFiles(
+        "a", "a", (tmp_path / "a.png",), (tmp_path / "m.png",), (Target("disc"),), colour=True
+    )
+    settings = SliceSettings(8, window_width=None, window_center=None)
+    found, faults = prepare([files], settings, tmp_path / "cache", 1, progress=False)
+    assert faults == []
+    images, masks = found.load([0])
+    assert images.shape == (1, 3, 8, 8)
+    np.testing.assert_allclose(images[0], colours.transpose(2, 0, 1) / 200, atol=1e-4)
+    assert np.argwhere(masks[0, 0]).tolist() == [[0, 0]]
+    assert found.index["spacing_row"].tolist() == [1.0]
+
+
+def write_pair(folder: Path, flip: bool = False) -> None:
+    """A brain of two sequences (10 and 100 times the column) and two overlapping targets.
+
+    Canonical (slice, row, column) = (2, 4, 4); whole tumour is 1, 2 and 4, its core 1 and 4.
+    """
+    image = np.broadcast_to(np.arange(4, dtype=np.int16), (2, 4, 4))
+    label = np.zeros((2, 4, 4), np.uint8)
+    label[0, 0] = (0, 1, 2, 4)
+    label[1, 3] = (2, 2, 0, 0)
+    affine = np.diag([-1.0, -1.0, -1.0 if flip else 1.0, 1.0])
+    for name, array in (("flair", image * 10), ("t1", image * 100), ("seg", label)):
+        stored = array.transpose(2, 1, 0)[..., :: -1 if flip else 1]
+        nib.Nifti1Image(stored, affine).to_filename(folder / f"{name}.nii")
+
+
+def two_sequences(folder: Path) -> ScanFiles:
+    targets = (Target("whole tumour", (1, 2, 4)), Target("tumour core", (1, 4)))
+    images = (folder / "flair.nii", folder / "t1.nii")
+    return ScanFiles("a", "a", images, (folder / "seg.nii",), targets, (0, 1, 2, 4))
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_two_channels_and_two_overlapping_targets(tmp_path, flip):
+    write_pair(tmp_path, flip)
+    settings = SliceSettings(4, window_width=None, window_center=None, middle=1.0)
+    root = tmp_path / "cache"
+    found, faults = prepare([two_sequences(tmp_path)], settings, root, 1, progress=False)
+    assert faults == []
+    assert found.targets == ("whole tumour", "tumour core")
+    images, masks = found.load([0, 1])
+    assert images.shape == masks.shape == (2, 2, 4, 4)
+    # Each channel runs from its own minimum to its own maximum.
+    np.testing.assert_allclose(images[:, :, 0], np.broadcast_to(np.arange(4) / 3, (2, 2, 4)), 1e-4)
+    assert found.scans["a"]["window"] == [0, 30, 0, 300]
+    assert masks[0, :, 0].tolist() == [[0, 1, 1, 1], [0, 1, 0, 1]]
+    assert masks[1, :, 3].tolist() == [[1, 1, 0, 0], [0, 0, 0, 0]]
+    assert found.labels.tolist() == [[1, 1], [1, 0]]
+    assert found.index["label"].tolist() == [1, 1]
+    # Pixels of either target, counted once.
+    assert found.index["mask_pixels"].tolist() == [3, 2]
+    assert found.index["native_mask_pixels"].tolist() == [3, 2]
+
+
+def test_channels_share_a_window_that_is_given(tmp_path):
+    write_pair(tmp_path)
+    settings = SliceSettings(4, window_width=300.0, window_center=150.0, middle=1.0)
+    found = slice_scan(two_sequences(tmp_path), settings, labelled=True)
+    levels = found.images[0, :, 0, 3] / 65535
+    np.testing.assert_allclose(levels, [0.1, 1.0], atol=1e-4)
+
+
+def test_one_label_file_for_each_target(tmp_path):
+    """Organs of TotalSegmentator: a slice may show one, both or none."""
+    subject = tmp_path / "s0001"
+    (subject / "segmentations").mkdir(parents=True)
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0])
+    organs = {name: np.zeros((4, 4, 3), np.uint8) for name in ("liver", "spleen")}
+    organs["liver"][0, 0, :2] = 1
+    organs["spleen"][3, 1, 1:2] = 1
+    for name, array in organs.items():
+        nib.Nifti1Image(array, affine).to_filename(subject / "segmentations" / f"{name}.nii.gz")
+    image = np.zeros((4, 4, 3), np.int16)
+    nib.Nifti1Image(image, affine).to_filename(subject / "ct.nii.gz")
+    scans = list_scans("totalsegmentator", tmp_path, ("liver", "spleen"))
+    settings = SliceSettings(4, middle=1.0)
+    found, faults = prepare(scans, settings, tmp_path / "cache", 1, progress=False)
+    assert faults == []
+    assert found.labels.tolist() == [[1, 0], [1, 1], [0, 0]]
+    assert np.argwhere(found.masks[1]).tolist() == [[0, 0, 0], [1, 1, 3]]
+    assert found.index["native_mask_pixels"].tolist() == [1, 2, 0]
+
+
+def test_a_fault_in_a_second_channel_or_label_names_that_file(tmp_path):
+    write_pair(tmp_path)
+    files = two_sequences(tmp_path)
+    broken = np.asarray(nib.load(tmp_path / "t1.nii").dataobj).astype(np.float32)
+    broken[0, 0, 0] = np.inf
+    nib.Nifti1Image(broken, nib.load(tmp_path / "t1.nii").affine).to_filename(tmp_path / "t1.nii")
+    settings = SliceSettings(4, middle=1.0)
+    with pytest.raises(DataError, match=r"t1\.nii: NaN or infinite"):
+        slice_scan(files, settings, labelled=True)
+    write_pair(tmp_path)
+    label = nib.load(tmp_path / "seg.nii")
+    nib.Nifti1Image(np.full(label.shape, 3, np.uint8), label.affine).to_filename(
+        tmp_path / "core.nii"
+    )
+    each = replace(files, labels=(tmp_path / "seg.nii", tmp_path / "core.nii"))
+    with pytest.raises(DataError, match=r"core\.nii: unexpected label values 3 beside 0, 1, 2, 4"):
+        slice_scan(each, settings, labelled=True)
+
+
+def test_other_channels_or_targets_are_another_cache(tmp_path):
+    write_pair(tmp_path)
+    files = two_sequences(tmp_path)
+    changed = (
+        files,
+        replace(files, images=files.images[::-1]),
+        replace(files, images=files.images[:1]),
+        replace(files, targets=files.targets[:1]),
+        replace(files, targets=files.targets[::-1]),
+        replace(files, colour=True),
+    )
+    assert len({slices.scan_key(each, SETTINGS) for each in changed}) == len(changed)
 
 
 def test_workers_give_the_same_bytes(folder, tmp_path):
@@ -260,7 +389,7 @@ def test_a_finished_cache_is_reused_and_leaves_no_parts(folder, tmp_path, monkey
     def refuse(*arguments):
         raise AssertionError("built again")
 
-    monkeypatch.setattr(slices, "build_parts", refuse)
+    monkeypatch.setattr(caches, "build_parts", refuse)
     again, _ = run(folder, tmp_path / "cache")
     assert again.folder == first.folder
     np.testing.assert_array_equal(again.images, first.images)
@@ -283,7 +412,7 @@ def test_other_sources_or_settings_are_another_cache(folder, tmp_path):
 KILLED = """
 import json, sys
 from pathlib import Path
-from samnb.data import parts as build
+from samnb.data import slices as build
 from samnb.data.layouts import list_scans
 from samnb.data.slices import prepare
 from samnb.data.settings import SliceSettings
@@ -498,11 +627,11 @@ def test_a_full_disk_while_joining_leaves_no_half_cache(folder, tmp_path, monkey
 
 
 def test_a_dead_worker_is_a_readable_error(folder, tmp_path, monkeypatch):
-    class Dying(build.ProcessPoolExecutor):
+    class Dying(caches.ProcessPoolExecutor):
         def submit(self, function, *given):
             return super().submit(os._exit, 1)
 
-    monkeypatch.setattr(build, "ProcessPoolExecutor", Dying)
+    monkeypatch.setattr(caches, "ProcessPoolExecutor", Dying)
     with pytest.raises(SamnbError, match=r"worker process died.*fewer workers"):
         prepare(scans_of(folder), SETTINGS, tmp_path / "cache", workers=2, progress=False)
 

@@ -1,7 +1,6 @@
 """Read a data folder wholly and explain every fault in it."""
 
 import hashlib
-import re
 from pathlib import Path
 
 import numpy as np
@@ -9,21 +8,33 @@ from tqdm import tqdm
 
 from samnb.base.errors import DataError
 from samnb.base.files import read_json
-from samnb.data.layouts import FolderRules, Scan, ScanFiles, list_scans, open_scan
+from samnb.data.layouts import (
+    LAYOUTS,
+    FolderRules,
+    Scan,
+    ScanFiles,
+    list_scans,
+    open_scan,
+    require_folder,
+)
+from samnb.data.layouts.plain_folder import NO_DATA_SET
 from samnb.data.volume import Volume
 
 # Checked where no target is named; any would do, as all label values are looked at.
-USUAL_TARGETS = {"lits": "liver", "totalsegmentator": "liver", "folder": "any"}
+USUAL_TARGETS = {
+    "lits": "liver",
+    "totalsegmentator": "liver",
+    "brats": "whole tumour",
+    "btcv": "liver",
+    "kits19": "kidney",
+    "refuge": "disc",
+    "isic": "lesion",
+    "ultrasound": "nodule",
+    "folder": "any",
+}
 
 # Rules that take each picture for a patient, where whose it is does not matter yet.
 EACH_ITS_OWN = FolderRules(patient=".*")
-
-# Sets that are plain folders but need a cohort.yaml to tell their files apart.
-KNOWN_BY = {
-    r"case_\d{5}/imaging\.nii\.gz": "kits19",
-    r"BraTS2021_\d+/.*\.nii\.gz": "brats21",
-    r".*/?Brats18_\w+/.*\.nii(\.gz)?": "brats18",
-}
 
 
 def check_folder(
@@ -49,7 +60,7 @@ def check_folder(
             scans = list_scans(layout, folder, target, EACH_ITS_OWN)
         except DataError:
             return faults
-    seen: dict[str, ScanFiles] = {}  # first scan with this content
+    seen: dict[str, tuple[Path, str]] = {}  # first file with this content, and its patient
     for files in tqdm(scans, desc="checking", unit="scan", disable=not progress):
         faults += _check_scan(files, seen)
     return faults
@@ -66,32 +77,35 @@ def usual_target(layout: str, folder: Path) -> str:
         return "any"  # the reader will say what is wrong with the table
 
 
-def _check_scan(files: ScanFiles, seen: dict[str, ScanFiles]) -> list[DataError]:
+def _check_scan(files: ScanFiles, seen: dict[str, tuple[Path, str]]) -> list[DataError]:
     try:
         scan = open_scan(files)
     except DataError as error:
         return [error]
     except OSError as error:
         return [_unreadable(files.image, error)]
-    return [fault for check in (_check_image, _check_labels) for fault in check(scan, seen)]
+    # The colours of a picture are one file: red tells of all its faults.
+    images = scan.images[:1] if files.colour else scan.images
+    faults = [fault for image in images for fault in _check_image(image, scan.patient, seen)]
+    return faults + _check_labels(scan)
 
 
-def _check_image(scan: Scan, seen: dict[str, ScanFiles]) -> list[DataError]:
+def _check_image(image: Volume, patient: str, seen: dict[str, tuple[Path, str]]) -> list[DataError]:
     try:
-        content = _content(scan.image)
+        content = _content(image)
     except DataError as error:
         return [error]
     except OSError as error:
-        return [_unreadable(scan.image.path, error)]
+        return [_unreadable(image.path, error)]
     if content is None:
         return []
-    first = seen.setdefault(content, scan.files)
-    if first.patient == scan.patient:
+    path, other = seen.setdefault(content, (image.path, patient))
+    if other == patient:
         return []
     return [
         DataError(
-            scan.image.path,
-            f"the same voxels as {first.image.name} of patient {first.patient}",
+            image.path,
+            f"the same voxels as {path.name} of patient {other}",
             "remove one of the two, or give both the same patient, else a split may divide them.",
         )
     ]
@@ -107,7 +121,7 @@ def _content(volume: Volume) -> str | None:
     return digest.hexdigest() if highest > lowest else None
 
 
-def _check_labels(scan: Scan, seen: dict[str, ScanFiles]) -> list[DataError]:
+def _check_labels(scan: Scan) -> list[DataError]:
     faults = []
     for number, label in enumerate(scan.labels):
         try:
@@ -125,29 +139,30 @@ def _unreadable(path: Path, error: OSError) -> DataError:
 
 
 def detect_layout(folder: Path | str) -> str:
-    """Name of the layout a folder has; `DataError` with advice if it has none."""
+    """Name of the layout a folder has; `DataError` with advice if it has none.
+
+    A `cohort.yaml` makes any folder a plain one, as its owner says there how to read it.
+    """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise DataError(folder, "no such folder", "check the path.")
-    for layout in ("decathlon", "totalsegmentator", "lits"):
-        if _has_layout(layout, folder):
+    require_folder(folder)
+    if not any(folder.iterdir()):
+        raise DataError(folder, "no data set: the folder is empty", NO_DATA_SET)
+    ruled = (folder / "cohort.yaml").is_file()
+    for layout in () if ruled else LAYOUTS:
+        if layout != "folder" and _has_layout(layout, folder):
             return layout
-    _advise(folder)
-    try:
-        list_scans("folder", folder, "any", EACH_ITS_OWN if _bare(folder) else None)
+    inner = sorted(place.parent for place in folder.glob("*/dataset.json"))
+    if inner:
+        names = ", ".join(place.name for place in inner)
+        raise DataError(folder, "it holds Decathlon tasks, each a set of its own", f"give {names}.")
+    try:  # whose pictures they are is asked later, not while detecting
+        list_scans("folder", folder, "any", None if ruled else EACH_ITS_OWN)
     except DataError as error:
-        raise DataError(
-            folder,
-            "none of the layouts lits, totalsegmentator, decathlon, folder "
-            f"(as a plain folder: {error.fault})",
-            error.remedy or "see data/README.md for the layouts.",
-        ) from error
+        if error.file != folder:  # its cohort.yaml, say
+            raise
+        remedy = error.remedy or NO_DATA_SET
+        raise DataError(folder, f"no data set: {error.fault}", remedy) from error
     return "folder"
-
-
-def _bare(folder: Path) -> bool:
-    """No rules of its own: whose pictures they are is then asked later, not while detecting."""
-    return not (folder / "cohort.yaml").is_file()
 
 
 def _has_layout(layout: str, folder: Path) -> bool:
@@ -156,20 +171,5 @@ def _has_layout(layout: str, folder: Path) -> bool:
     try:
         return bool(list_scans(layout, folder, USUAL_TARGETS[layout]))
     except DataError as error:
-        # A segmentation without the usual target is of that layout all the same.
-        return error.fault.startswith("no target")
-
-
-def _advise(folder: Path) -> None:
-    """Point out the commonest mistakes: the folder above, or a set that needs a word more."""
-    inner = sorted(place.parent for place in folder.glob("*/dataset.json"))
-    if inner:
-        names = ", ".join(place.name for place in inner)
-        raise DataError(folder, "it holds Decathlon tasks, each a set of its own", f"give {names}.")
-    if (folder / "cohort.yaml").is_file():
-        return
-    for path in [*folder.glob("*/*.nii*"), *folder.glob("*/*/*.nii*")]:
-        for pattern, name in KNOWN_BY.items():
-            if re.fullmatch(pattern, path.relative_to(folder).as_posix()):
-                remedy = f"put the cohort.yaml there that `samnb data get {name}` shows."
-                raise DataError(folder, f"{name} files, but no cohort.yaml", remedy)
+        # Without the usual target, or with a file twice, it is of that layout all the same.
+        return error.fault.startswith(("no target", "a second"))

@@ -20,10 +20,15 @@ TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class Target:
-    """A structure to segment: its name, and the label values that make it (None: all above 0)."""
+    """A structure to segment: its name, and the label values that make it (None: all above 0).
+
+    `at_least` stands in place of values where masks came through JPEG, which leaves all shades of
+    grey along their edges: the target is every pixel from this value up.
+    """
 
     name: str
     label_values: tuple[int, ...] | None = None
+    at_least: int | None = None
 
 
 @dataclass(frozen=True)
@@ -31,9 +36,9 @@ class ScanFiles:
     """Names of one scan's files, and how its label values are to be read.
 
     `scan` is unique within its folder; several scans (slices of a 2D set, say) may share a
-    `patient`. `images` are its channels. `labels`: one file with all targets, or one for each;
-    none where nothing is segmented. A path that does not exist is a fault found when the scan is
-    opened.
+    `patient`. `images` are its channels; of a `colour` picture, one file holds three: red, green
+    and blue. `labels`: one file with all targets, or one for each; none where nothing is segmented.
+    A path that does not exist is a fault found when the scan is opened.
     """
 
     scan: str
@@ -43,6 +48,7 @@ class ScanFiles:
     targets: tuple[Target, ...]
     allowed_values: tuple[int, ...] | None = None  # all that may occur; None: whatever there is
     binary: bool = False  # besides 0 only one value may occur, whichever it is
+    colour: bool = False
 
     @property
     def image(self) -> Path:
@@ -112,16 +118,19 @@ class Scan:
 
     def target_of(self, values: np.ndarray, target: int = 0) -> np.ndarray:
         """Label values -> bool, where a target is. Values that should not occur are an error."""
-        self._check_values(values)
-        wanted = self.files.targets[target].label_values
-        return values > 0 if wanted is None else _among(values, wanted)
+        wanted = self.files.targets[target]
+        if wanted.at_least is not None:
+            return values >= wanted.at_least
+        self._check_values(values, self.label_of(target).path)
+        return values > 0 if wanted.label_values is None else _among(values, wanted.label_values)
 
-    def _check_values(self, values: np.ndarray) -> None:
+    def _check_values(self, values: np.ndarray, path: Path) -> None:
+        """Refuse values that should not occur; `path` is the file they are from."""
         if not values.size:
             return
         if values.dtype.kind == "f" and not np.array_equal(values, np.rint(values)):
             remedy = "resample label maps by nearest neighbour, never by interpolation."
-            raise DataError(self.files.label, "label values that are not whole numbers", remedy)
+            raise DataError(path, "label values that are not whole numbers", remedy)
         if self.files.binary:
             allowed = (0, int(values.max()))
             remedy = "say which value you want as target (1, or 1,2), or 'any' for all above 0."
@@ -140,9 +149,7 @@ class Scan:
         odd = [f"{value:g}" for value in np.unique(values) if value not in allowed][:5]
         known = ", ".join(str(value) for value in allowed[:5])
         known += ", …" if len(allowed) > 5 else ""
-        raise DataError(
-            self.files.label, f"unexpected label values {', '.join(odd)} beside {known}", remedy
-        )
+        raise DataError(path, f"unexpected label values {', '.join(odd)} beside {known}", remedy)
 
 
 def open_scan(files: ScanFiles) -> Scan:
@@ -151,8 +158,8 @@ def open_scan(files: ScanFiles) -> Scan:
         _require(path, files.label or files.image, "image")
     for path in files.labels:
         _require(path, files.image, "segmentation")
-    image = open_volume(files.image)
-    others = [open_volume(path) for path in files.images[1:]]
+    colours = range(3) if files.colour else (None,)
+    image, *others = [open_volume(path, colour) for path in files.images for colour in colours]
     labels = [open_volume(path) for path in files.labels]
     for volume in others:
         _require_one_grid(volume, image, "resample it onto the first channel.")

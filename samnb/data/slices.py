@@ -14,38 +14,29 @@ It is built beside its final place and moved there when whole, so a cache that e
 """
 
 import hashlib
-import json
 import os
-import shutil
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from filelock import FileLock, Timeout
 from numpy.lib.format import write_array_header_1_0
 
 from samnb.base.definitions import digest, reached
-from samnb.base.errors import DataError, SamnbError
+from samnb.base.errors import DataError
 from samnb.base.files import read_json, write_json
 from samnb.data import geometry as geo
+from samnb.data.caches import CONTENT, content, hash_of, key_of, plain_numbers, prepare_cache
 from samnb.data.layouts import ScanFiles
-from samnb.data.parts import (
-    Job,
-    build_parts,
-    read_part_arrays,
-    read_part_tables,
-    write_error,
-)
+from samnb.data.parts import build_part, read_part_arrays, read_part_tables
 from samnb.data.settings import SliceSettings
 from samnb.data.slicing import LEVELS, UNKNOWN, check_settings
 
-FAULTS, CONTENT = "faults.json", "content.json"
+__all__ = ["SliceSet", "content", "load", "prepare", "scan_key"]
+
 NAMES = ("image", "label", "targets")  # of a scan's record: they change no pixel
 # Where the code begins that decides what a cache holds.
 CUTTING = ("samnb.data.parts.build_part", "samnb.data.slices.join_parts")
@@ -123,23 +114,11 @@ def prepare(
     returned, and tried anew by the next call. `labelled=False` takes scans without segmentation.
     """
     check_settings(settings)
-    _check_scans(scans)
-    keys = [scan_key(scan, settings, labelled) for scan in scans]
-    root = Path(root)
-    folder = root / _hash(keys)
-    if not folder.is_dir() or _faults(folder):
-        parts = [root / "parts" / f"{key}.part" for key in keys]
-        jobs = [
-            Job(scan, settings, labelled, part) for scan, part in zip(scans, parts, strict=True)
-        ]
-        try:
-            root.mkdir(parents=True, exist_ok=True)
-            with _lock(root, progress):
-                if not folder.is_dir() or _faults(folder):
-                    _build(jobs, folder, workers, progress)
-        except OSError as error:
-            raise write_error(root, error) from error
-    return load(folder), _faults(folder)
+    code = _cutting_code()
+    folder, faults = prepare_cache(
+        scans, settings, labelled, code, Path(root), build_part, _join, workers, progress
+    )
+    return load(folder), faults
 
 
 def load(folder: Path) -> SliceSet:
@@ -158,27 +137,14 @@ def load(folder: Path) -> SliceSet:
 
 
 def scan_key(scan: ScanFiles, settings: SliceSettings, labelled: bool = True) -> str:
-    """Hash of what a scan's slices come from: its files, the settings, the code that cuts.
-
-    Files count by name, size and time of change. Their contents are not read, so a cohort of a
-    hundred gigabytes is known again in milliseconds.
-    """
-    reading = asdict(scan) | {
-        "images": [_fingerprint(path) for path in scan.images],
-        "labels": [_fingerprint(path) for path in scan.labels],
-    }
-    return _hash([_cutting_code(), asdict(settings), labelled, reading])
+    """Hash of what a scan's slices come from: its files, the settings, the code that cuts."""
+    return key_of(scan, settings, labelled, _cutting_code())
 
 
 @cache
 def _cutting_code() -> str:
     """Hash of the code between a file and its slices; comments and other places are no part."""
     return digest(reached(CUTTING, lambda each: not each.file.startswith("samnb/data/")).values())
-
-
-def content(folder: Path) -> str:
-    """Hash of what the slices of a cache are, wherever their scans lie."""
-    return read_json(folder / CONTENT)["content"]
 
 
 def _content(folder: Path) -> str:
@@ -194,7 +160,7 @@ def _content(folder: Path) -> str:
              for picture in slices.load(middles)[0].astype(float)]  # fmt: skip
     masks = hashlib.sha256(np.ascontiguousarray(slices.masks)).hexdigest()
     table = index.to_csv(index=False, float_format="%.5g", lineterminator="\n")
-    return _hash([masks, table, [_geometry(scan) for scan in slices.scans.values()], looks])
+    return hash_of([masks, table, [_geometry(scan) for scan in slices.scans.values()], looks])
 
 
 def _middle(rows: pd.DataFrame) -> int:
@@ -203,83 +169,12 @@ def _middle(rows: pd.DataFrame) -> int:
 
 def _geometry(scan: dict[str, Any]) -> dict[str, Any]:
     """A scan's record without its place, numbers to five digits."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, list):
-            return [plain(item) for item in value]
-        return f"{value:.5g}" if isinstance(value, float) else value
-
-    return {name: plain(value) for name, value in scan.items() if name not in NAMES}
+    return {name: plain_numbers(value) for name, value in scan.items() if name not in NAMES}
 
 
-def _hash(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _fingerprint(path: Path) -> list[tuple[str, int, int]]:
-    """Name, size and time of change of a file, or of every file of a folder (a DICOM series)."""
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
-    known = []
-    for file in files:
-        try:
-            stat = file.stat()
-        except OSError:  # a missing file is the reader's to report
-            known.append((file.name, -1, 0))
-        else:
-            known.append((file.name, stat.st_size, stat.st_mtime_ns))
-    return known
-
-
-def _check_scans(scans: Sequence[ScanFiles]) -> None:
-    if not scans:
-        raise SamnbError("There are no scans to slice.", "check the folder with samnb data check.")
-    names = [scan.scan for scan in scans]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise SamnbError(
-            f"Several scans are named {', '.join(twice[:5])}.", "give every scan its own name."
-        )
-
-
-@contextmanager
-def _lock(root: Path, progress: bool) -> Iterator[None]:
-    """Held while a cache is built, so that two processes never build the same one."""
-    lock = FileLock(root / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        if progress:
-            print("Another process is preparing slices; waiting for it.", file=sys.stderr)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _build(jobs: Sequence[Job], folder: Path, workers: int, progress: bool) -> None:
-    faults = build_parts(jobs, workers, progress)
-    parts = [job.part for job in jobs if job.part not in faults]
-    if not parts:
-        raise SamnbError(f"None of the {len(jobs)} scans can be used. {faults[jobs[0].part]}")
-    found = [faults[job.part] for job in jobs if job.part in faults]
-    if folder.is_dir() and list(map(str, found)) == list(map(str, _faults(folder))):
-        return  # what could not be read the last time still cannot
-    building = folder.with_name(f"{folder.name}.building")
-    shutil.rmtree(building, ignore_errors=True)
-    building.mkdir()
-    join_parts(parts, building)
-    write_json(building / CONTENT, {"content": _content(building)})
-    write_json(building / FAULTS, [[str(fault.file), fault.fault, fault.remedy] for fault in found])
-    shutil.rmtree(folder, ignore_errors=True)  # an earlier one with other faults
-    building.replace(folder)
-    if not found:  # else the parts stay: when the bad scan is mended, only that one is sliced
-        for part in parts:
-            part.unlink()
-
-
-def _faults(folder: Path) -> list[DataError]:
-    return [DataError(*fault) for fault in read_json(folder / FAULTS)]
+def _join(parts: Sequence[Path], folder: Path) -> None:
+    join_parts(parts, folder)
+    write_json(folder / CONTENT, {"content": _content(folder)})
 
 
 def join_parts(parts: Sequence[Path], folder: Path) -> None:

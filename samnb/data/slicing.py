@@ -81,7 +81,7 @@ def slice_scan(files: ScanFiles, settings: SliceSettings, labelled: bool) -> Sca
         )
     geometry = geometry_of(scan.shape, scan.affine, settings.side)
     kept = _kept_slices(files, geometry, settings)
-    windows = [_window(settings) or _extremes(image, geometry, kept) for image in scan.images]
+    windows = _windows(scan, settings, geometry, kept)
     channels = zip(scan.images, windows, strict=True)
     images = [_sliced_image(image, geometry, kept, window) for image, window in channels]
     masks, native_pixels = _sliced_masks(scan, geometry, kept)
@@ -123,6 +123,20 @@ def _window(settings: SliceSettings) -> tuple[float, float] | None:
         return None
     half = settings.window_width / 2
     return settings.window_center - half, settings.window_center + half
+
+
+def _windows(
+    scan: Scan, settings: SliceSettings, geometry: Geometry, kept: range
+) -> list[tuple[float, float]]:
+    """The values that become 0 and 1 in each channel."""
+    if given := _window(settings):
+        return [given] * len(scan.images)
+    ends = [_extremes(image, geometry, kept) for image in scan.images]
+    if not scan.files.colour:
+        return ends
+    # Each stretched by its own ends, the colours would be others.
+    lows, highs = zip(*ends, strict=True)
+    return [(min(lows), max(highs))] * len(ends)
 
 
 def _extremes(image: Volume, geometry: Geometry, kept: range) -> tuple[float, float]:
@@ -170,8 +184,8 @@ def _label_planes(
         for seen, plane in zip(highest, planes, strict=True):
             seen.add(plane.max())
         yield found[0][0], planes if len(planes) > 1 else planes * len(scan.targets)
-    for seen in highest:
-        scan.target_of(np.array(sorted(seen)))  # values that only together are too many
+    for number, seen in enumerate(highest):
+        scan.target_of(np.array(sorted(seen)), number)  # values that only together are too many
 
 
 def _planes(image: Volume, geometry: Geometry, kept: range) -> Iterator[tuple[int, np.ndarray]]:

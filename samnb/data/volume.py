@@ -86,13 +86,16 @@ class Volume:
             yield region, values
 
 
-def open_volume(path: Path | str) -> Volume:
-    """Open a scan: NIfTI, NRRD, MetaImage, a folder with one DICOM series, or a 2D picture."""
+def open_volume(path: Path | str, colour: int | None = None) -> Volume:
+    """Open a scan: NIfTI, NRRD, MetaImage, a folder with one DICOM series, or a 2D picture.
+
+    `colour`: 0, 1 or 2 for the red, green or blue of a picture; None for its luma.
+    """
     path = Path(path)
     if not path.exists():
         raise DataError(path, "no such file", "check the path, or get the file.")
     try:
-        source = _source(path)
+        source = _source(path, colour)
     except PermissionError as error:
         raise DataError(path, "may not be read", "change its permissions.") from error
     if not np.isfinite(source.affine).all() or np.linalg.matrix_rank(source.affine[:3, :3]) < 3:
@@ -102,8 +105,10 @@ def open_volume(path: Path | str) -> Volume:
     return Volume(path, source.shape, source.affine, source.dtype, source)
 
 
-def _source(path: Path) -> Source:
+def _source(path: Path, colour: int | None) -> Source:
     suffix = suffix_of(path)
+    if colour is not None and suffix not in PICTURES:
+        raise DataError(path, "not a picture, so it has no colours", "save it as PNG or JPEG.")
     if suffix in NIFTI and not path.is_dir():
         return NiftiFile(path)
     if path.is_dir() or suffix in ITK:
@@ -115,7 +120,7 @@ def _source(path: Path) -> Source:
     if suffix in ITK:
         return ItkFile(path)
     if suffix in PICTURES:
-        return Picture(path)
+        return Picture(path, colour)
     raise DataError(path, "a format samnb does not read", f"convert it to {', '.join(SUFFIXES)}.")
 
 
@@ -141,7 +146,9 @@ def _begins_as_dicom(path: Path) -> bool:
 
 
 class Picture:
-    """A 2D picture as a scan of one slice: shape (columns, rows, 1), colours turned to luma.
+    """A 2D picture as a scan of one slice: shape (columns, rows, 1).
+
+    Its values are one of the colours, 0 to 2 for red, green and blue, or, for None, the luma.
 
     A picture has no place in the patient. It gets steps of 1 mm and the axes of an axial slice seen
     as radiologists do: columns go to the patient's left, rows to the back. So it is never turned.
@@ -149,14 +156,17 @@ class Picture:
 
     slope, intercept = 1.0, 0.0
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, colour: int | None = None):
         self.path = path
+        self.colour = colour
         self.affine = np.diag([-1.0, -1.0, 1.0, 1.0])
         with self._open() as image:
             self.shape = (*image.size, 1)
             self.dtype = np.dtype(np.uint16 if image.mode.startswith("I") else np.uint8)
             if image.mode == "P":
                 raise DataError(path, "colours from a palette", "save it as greyscale or RGB.")
+            if colour is not None and self.dtype != np.uint8:
+                raise DataError(path, "16 bits of grey, but colours are wanted", "save it as RGB.")
 
     def _open(self) -> Image.Image:
         try:
@@ -168,13 +178,17 @@ class Picture:
         """Yield the picture, cut to `wanted` along `axis`."""
         with self._open() as image:
             try:
-                grey = image if image.mode.startswith("I") else image.convert("L")
-                array = np.asarray(grey)
+                array = np.asarray(self._converted(image))
             except (OSError, ValueError, SyntaxError) as error:
                 raise DataError(self.path, "cut off or damaged", AGAIN) from error
-        if image.mode == "1":
+        if image.mode == "1" and self.colour is None:
             array = array // 255  # a bilevel mask holds 0 and 1
         yield (slice(None),) * 3, np.take(array.T[:, :, np.newaxis], wanted, axis=axis)
+
+    def _converted(self, image: Image.Image) -> Image.Image:
+        if self.colour is not None:
+            return image.convert("RGB").getchannel(self.colour)
+        return image if image.mode.startswith("I") else image.convert("L")
 
 
 def _real_values(raw: np.ndarray, slope: float, intercept: float) -> np.ndarray:

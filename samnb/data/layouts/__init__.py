@@ -8,10 +8,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from samnb.base.errors import DataError
+from samnb.data.layouts.brats import list_brats
+from samnb.data.layouts.btcv import list_btcv
 from samnb.data.layouts.decathlon import list_decathlon
+from samnb.data.layouts.isic import list_isic
+from samnb.data.layouts.kits19 import list_kits19
 from samnb.data.layouts.lits import list_lits
 from samnb.data.layouts.plain_folder import FolderRules, list_folder
+from samnb.data.layouts.refuge import list_refuge
 from samnb.data.layouts.totalsegmentator import list_totalsegmentator
+from samnb.data.layouts.ultrasound import list_ultrasound
 from samnb.data.scan import Scan, ScanFiles, Target, natural_key, open_scan
 
 __all__ = ["LAYOUTS", "FolderRules", "Scan", "ScanFiles", "Target", "list_scans", "open_scan"]
@@ -20,6 +26,12 @@ LAYOUTS: dict[str, Callable[..., list[ScanFiles]]] = {
     "lits": list_lits,
     "totalsegmentator": list_totalsegmentator,
     "decathlon": list_decathlon,
+    "brats": list_brats,
+    "btcv": list_btcv,
+    "kits19": list_kits19,
+    "refuge": list_refuge,
+    "isic": list_isic,
+    "ultrasound": list_ultrasound,
     "folder": list_folder,
 }
 
@@ -39,10 +51,17 @@ def list_scans(
     targets = (targets,) if isinstance(targets, str) else tuple(targets)
     if layout not in LAYOUTS:
         raise DataError(folder, f"unknown layout '{layout}'", f"use one of {', '.join(LAYOUTS)}.")
-    if not folder.is_dir():
-        raise DataError(folder, "no such folder", "check the path, or run `samnb data get`.")
+    require_folder(folder)
     if layout == "folder":
         scans = list_folder(folder, targets, rules)
     else:
         scans = LAYOUTS[layout](folder, targets)
     return sorted(scans, key=lambda scan: natural_key(scan.scan))
+
+
+def require_folder(folder: Path) -> None:
+    """A file, or nothing at all, is a `DataError`."""
+    if folder.exists() and not folder.is_dir():
+        raise DataError(folder, "a file, not a folder", "give the folder that the scans lie in.")
+    if not folder.exists():
+        raise DataError(folder, "no such folder", "check the path, or run `samnb data get`.")

@@ -11,7 +11,6 @@ folder says more, all of it optional:
 A table `index.csv` with the columns `patient` and `file` (or `image`) gives patients as well.
 """
 
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
@@ -21,6 +20,7 @@ import pandas as pd
 import yaml
 
 from samnb.base.errors import DataError
+from samnb.data.layouts.names import entries
 from samnb.data.scan import ScanFiles, Target
 from samnb.data.volume import PICTURES, holds_dicom, suffix_of
 
@@ -38,6 +38,7 @@ CONVENTIONS = (
     ("*", "*_label"),
 )
 UNLABELLED = ("images/*", "*")
+NO_DATA_SET = "give a folder of NIfTI, DICOM, NRRD or PNG, laid out as data/README.md shows."
 DEPTH = 3  # folders below the given one that are searched
 
 
@@ -98,7 +99,7 @@ def _items(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
 
     def search(place: Path, depth: int) -> None:
-        files, folders = _entries(place)
+        files, folders = entries(place)
         images = {path: suffix for path in files if (suffix := suffix_of(path))}
         above = "" if place == folder else f"{place.relative_to(folder).as_posix()}/"
         for path, suffix in images.items():
@@ -113,24 +114,8 @@ def _items(folder: Path) -> dict[str, Path]:
 
     search(folder, DEPTH)
     if not found:
-        raise DataError(folder, "no image in it", "give a folder of NIfTI, DICOM, NRRD or PNG.")
+        raise DataError(folder, "no image in it", NO_DATA_SET)
     return found
-
-
-def _entries(place: Path) -> tuple[list[Path], list[Path]]:
-    """Files and folders in a place but hidden ones, sorted.
-
-    By `os.scandir`, which knows files from folders without asking for each: this is done for every
-    run, and sets of pictures have thousands.
-    """
-    try:
-        with os.scandir(place) as found:
-            entries = sorted((each.name, each.is_file(), each.is_dir()) for each in found)
-    except PermissionError as error:
-        raise DataError(place, "may not be read", "change its permissions.") from error
-    shown = [(place / name, *kind) for name, *kind in entries if not name.startswith(".")]
-    files = [path for path, is_file, _ in shown if is_file]
-    return files, [path for path, _, is_folder in shown if is_folder]
 
 
 Pairing = dict[tuple[str, ...], Path]

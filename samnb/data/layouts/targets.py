@@ -1,5 +1,6 @@
 """Targets by name: which label values make a structure, and a refusal that names the known ones."""
 
+import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -8,6 +9,10 @@ from samnb.base.errors import DataError
 from samnb.data.scan import Target
 
 Values = tuple[int, ...]
+
+# Names of targets are British; whoever asks in American is understood.
+AMERICAN = {"tumor": "tumour", "edema": "oedema", "esophagus": "oesophagus"}
+WORD = re.compile(rf"\b({'|'.join(AMERICAN)})\b")
 
 
 def pick_all(known: Mapping[str, Values], names: Sequence[str], where: Path) -> tuple[Target, ...]:
@@ -18,6 +23,8 @@ def pick_all(known: Mapping[str, Values], names: Sequence[str], where: Path) -> 
 def pick(known: Mapping[str, Values], name: str, where: Path) -> Values:
     """The label values of one target."""
     wanted = name.strip().lower()
+    if wanted not in known:
+        wanted = WORD.sub(lambda word: AMERICAN[word[0]], wanted)
     if wanted not in known:
         refuse_target(where, name, list(known))
     return known[wanted]
