@@ -139,17 +139,19 @@ def test_cutting_and_resampling_together_are_the_resampled_scan_cut(tmp_path):
 
 
 def test_volumes_may_be_cut_around_the_label(tmp_path):
-    """Its box is 5:9, 4:12 and 9:14, which is nearer to the edge than the volume is wide."""
+    """Its box is 5:9, 4:12 and 9:14, so near the edge of 16 columns that two are padded."""
     files = write(tmp_path / "scans", "p", "head first")
-    settings = VolumeSettings(size=(4, 8, 9), around_label=True, **WINDOW)
+    settings = VolumeSettings(size=(4, 8, 13), around_label=True, **WINDOW)
     volume = volume_of(files, settings, labelled=True)
     image, label = body()
-    expected = np.pad(image[:, 5:9, 4:12, 7:16], ((0, 0), (0, 0), (0, 0), (0, 0)))
+    expected = np.pad(image[:, 5:9, 4:12, 5:16], ((0, 0), (0, 0), (0, 0), (0, 2)))
     np.testing.assert_allclose(volume.images / 65535, expected / 1000, atol=1e-5)
     assert volume.masks[0].sum() == (label > 0).sum()
+    # Without any target it is the middle of the scan.
     empty = store(files.labels[0], np.zeros(SHAPE, np.uint8), HEAD_FIRST)
     middle = volume_of(replace(files, labels=(empty,)), settings, labelled=True)
-    np.testing.assert_allclose(middle.images / 65535, image[:, 4:8, 6:14, 4:13] / 1000, atol=1e-5)
+    expected = image[:, 4:8, 6:14, 2:15] / 1000
+    np.testing.assert_allclose(middle.images / 65535, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("stored", STORED)
