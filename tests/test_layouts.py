@@ -226,6 +226,8 @@ def test_refuge_pairs_colours_and_masks_by_name(tmp_path, image, mask):
         given = ("", name) if "{}{}" in image else (group, name)
         draw(tmp_path / image.format(*given), colours(number), quality=100)
         draw(tmp_path / mask.format(*given), fundus(number))
+    for other in ("Annotation-Training400/Disc_Cup_Fovea_Illustration/g0001", "Non-AMD/N0001"):
+        draw(tmp_path / f"{other}.jpg", colours(9))
     scans = opened("refuge", tmp_path, "disc", "cup")
     assert [scan.patient for scan in scans] == ["g0001", "n0012"]
     for number, scan in enumerate(scans):

@@ -41,27 +41,32 @@ class Job:
 
 
 Build = Callable[[Job], DataError | None]
-Join = Callable[[Sequence[Path], Path], None]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a kind of cache is made, and a hash of the code that does it."""
+
+    build: Build  # makes the part of a job, or returns the fault of its scan
+    join: Callable[[Sequence[Path], Path], None]  # writes parts into a folder
+    code: str
 
 
 def prepare_cache(
     scans: Sequence[ScanFiles],
     settings: Any,
     labelled: bool,
-    code: str,
     root: Path,
-    build: Build,
-    join: Join,
+    recipe: Recipe,
     workers: int,
     progress: bool,
 ) -> tuple[Path, list[DataError]]:
     """The finished cache of these scans below `root`, and the faults of those it lacks.
 
-    `build` makes a part of a job, or returns the fault of its scan; `join` writes parts into a
-    folder; `code` is a hash of both. Faulty scans are tried anew by every call.
+    Faulty scans are tried anew by every call.
     """
     _check_scans(scans)
-    keys = [key_of(scan, settings, labelled, code) for scan in scans]
+    keys = [key_of(scan, settings, labelled, recipe.code) for scan in scans]
     folder = root / hash_of(keys)
     if not folder.is_dir() or faults_of(folder):
         parts = [root / "parts" / f"{key}.part" for key in keys]
@@ -72,7 +77,7 @@ def prepare_cache(
             root.mkdir(parents=True, exist_ok=True)
             with _lock(root, progress):
                 if not folder.is_dir() or faults_of(folder):
-                    _build(jobs, folder, build, join, workers, progress)
+                    _build(jobs, folder, recipe, workers, progress)
         except OSError as error:
             raise write_error(root, error) from error
     return folder, faults_of(folder)
@@ -153,10 +158,8 @@ def _lock(root: Path, progress: bool) -> Iterator[None]:
         lock.release()
 
 
-def _build(
-    jobs: Sequence[Job], folder: Path, build: Build, join: Join, workers: int, progress: bool
-) -> None:
-    faults = build_parts(jobs, build, workers, progress)
+def _build(jobs: Sequence[Job], folder: Path, recipe: Recipe, workers: int, progress: bool) -> None:
+    faults = build_parts(jobs, recipe.build, workers, progress)
     parts = [job.part for job in jobs if job.part not in faults]
     if not parts:
         raise SamnbError(f"None of the {len(jobs)} scans can be used. {faults[jobs[0].part]}")
@@ -166,7 +169,7 @@ def _build(
     building = folder.with_name(f"{folder.name}.building")
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir()
-    join(parts, building)
+    recipe.join(parts, building)
     write_json(building / FAULTS, [[str(fault.file), fault.fault, fault.remedy] for fault in found])
     shutil.rmtree(folder, ignore_errors=True)  # an earlier one with other faults
     building.replace(folder)

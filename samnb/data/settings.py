@@ -46,6 +46,19 @@ class SliceSettings:
 
 
 @dataclass(frozen=True)
+class VolumeSettings:
+    """How scans become volumes: their slices, rows and columns resampled, then cut or padded."""
+
+    spacing: tuple[float, float, float] | None = None  # mm; null: the scan's own
+    size: tuple[int, int, int] | None = None  # voxels; null: as many as there are
+    # Centred on the box around all targets, test scans included, as SAM-Med3D does: whoever sees
+    # such a volume has been told where to look. Else on the scan.
+    around_label: bool = False
+    window_width: float | None = 400.0  # HU; null: scale each scan from its own minimum to maximum
+    window_center: float | None = 40.0
+
+
+@dataclass(frozen=True)
 class SplitSettings:
     """Patients per split; what is not named is empty."""
 

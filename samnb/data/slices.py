@@ -29,7 +29,15 @@ from samnb.base.definitions import digest, reached
 from samnb.base.errors import DataError
 from samnb.base.files import read_json, write_json
 from samnb.data import geometry as geo
-from samnb.data.caches import CONTENT, content, hash_of, key_of, plain_numbers, prepare_cache
+from samnb.data.caches import (
+    CONTENT,
+    Recipe,
+    content,
+    hash_of,
+    key_of,
+    plain_numbers,
+    prepare_cache,
+)
 from samnb.data.layouts import ScanFiles
 from samnb.data.parts import build_part, read_part_arrays, read_part_tables
 from samnb.data.settings import SliceSettings
@@ -114,10 +122,9 @@ def prepare(
     returned, and tried anew by the next call. `labelled=False` takes scans without segmentation.
     """
     check_settings(settings)
-    code = _cutting_code()
-    folder, faults = prepare_cache(
-        scans, settings, labelled, code, Path(root), build_part, _join, workers, progress
-    )
+    recipe = Recipe(build_part, _join, _cutting_code())
+    root = Path(root)
+    folder, faults = prepare_cache(scans, settings, labelled, root, recipe, workers, progress)
     return load(folder), faults
 
 

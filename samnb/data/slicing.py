@@ -15,7 +15,7 @@ import numpy as np
 from samnb.base.errors import DataError, SamnbError
 from samnb.data.geometry import Geometry, fit_image, fit_mask, geometry_of, to_canonical
 from samnb.data.layouts import Scan, ScanFiles, open_scan
-from samnb.data.settings import SliceSettings
+from samnb.data.settings import SliceSettings, VolumeSettings
 from samnb.data.volume import Volume
 
 # Images are stored as 16-bit integers: 0–65535 stands for 0–1. Half precision floats would take the
@@ -53,16 +53,21 @@ def middle_slices(count: int, fraction: float) -> range:
 
 def check_settings(settings: SliceSettings) -> None:
     """Refuse settings no slice can be made with."""
+    check_window(settings)
+    if not 0 < settings.middle <= 1 or settings.side < 1:
+        raise SamnbError(
+            f"Slices of side {settings.side} from the middle {settings.middle} cannot be made.",
+            "set middle above 0 and up to 1, and side to at least 1.",
+        )
+
+
+def check_window(settings: SliceSettings | VolumeSettings) -> None:
+    """Refuse a window that is none."""
     width, center = settings.window_width, settings.window_center
     if (width is None) != (center is None) or (width is not None and not width > 0):
         raise SamnbError(
             f"A window of width {width} at {center} is none.",
             "set both to numbers, the width above 0, or both to null to scale scan by scan.",
-        )
-    if not 0 < settings.middle <= 1 or settings.side < 1:
-        raise SamnbError(
-            f"Slices of side {settings.side} from the middle {settings.middle} cannot be made.",
-            "set middle above 0 and up to 1, and side to at least 1.",
         )
 
 
@@ -71,17 +76,11 @@ def slice_scan(files: ScanFiles, settings: SliceSettings, labelled: bool) -> Sca
 
     `labelled=False` takes scans without segmentation: masks are 0, labels `UNKNOWN`.
     """
-    scan = open_scan(files)
+    scan = open_labelled(files) if labelled else open_scan(files)
     known = bool(scan.labels)
-    if labelled and not known:
-        raise DataError(
-            files.image,
-            "has no segmentation beside it",
-            "add the segmentation, or prepare the folder as unlabelled.",
-        )
     geometry = geometry_of(scan.shape, scan.affine, settings.side)
     kept = _kept_slices(files, geometry, settings)
-    windows = _windows(scan, settings, geometry, kept)
+    windows = windows_of(scan, settings, geometry, kept)
     channels = zip(scan.images, windows, strict=True)
     images = [_sliced_image(image, geometry, kept, window) for image, window in channels]
     masks, native_pixels = _sliced_masks(scan, geometry, kept)
@@ -96,13 +95,25 @@ def slice_scan(files: ScanFiles, settings: SliceSettings, labelled: bool) -> Sca
     record = {
         "patient": files.patient,
         "scan": files.scan,
-        "image": _source(files.image),
-        "label": _source(files.label) if known else None,
+        "image": source_name(files.image),
+        "label": source_name(files.label) if known else None,
         "targets": list(scan.targets),
         "window": [value for window in windows for value in window],
         **geometry.to_record(),
     }
     return ScanSlices(np.stack(images, axis=1), masks, columns, record)
+
+
+def open_labelled(files: ScanFiles) -> Scan:
+    """As `open_scan`; a scan without segmentation is a fault."""
+    scan = open_scan(files)
+    if not scan.labels:
+        raise DataError(
+            files.image,
+            "has no segmentation beside it",
+            "add the segmentation, or prepare the folder as unlabelled.",
+        )
+    return scan
 
 
 def _kept_slices(files: ScanFiles, geometry: Geometry, settings: SliceSettings) -> range:
@@ -117,7 +128,7 @@ def _kept_slices(files: ScanFiles, geometry: Geometry, settings: SliceSettings) 
     return kept
 
 
-def _window(settings: SliceSettings) -> tuple[float, float] | None:
+def _window(settings: SliceSettings | VolumeSettings) -> tuple[float, float] | None:
     """Values that become 0 and 1, or None if each scan is scaled by its own."""
     if settings.window_width is None:
         return None
@@ -125,8 +136,8 @@ def _window(settings: SliceSettings) -> tuple[float, float] | None:
     return settings.window_center - half, settings.window_center + half
 
 
-def _windows(
-    scan: Scan, settings: SliceSettings, geometry: Geometry, kept: range
+def windows_of(
+    scan: Scan, settings: SliceSettings | VolumeSettings, geometry: Geometry, kept: range
 ) -> list[tuple[float, float]]:
     """The values that become 0 and 1 in each channel."""
     if given := _window(settings):
@@ -141,7 +152,7 @@ def _windows(
 
 def _extremes(image: Volume, geometry: Geometry, kept: range) -> tuple[float, float]:
     """Lowest and highest value of the slices that are kept."""
-    ends = [(planes.min(), planes.max()) for _, planes in _blocks(image, geometry, kept)]
+    ends = [(planes.min(), planes.max()) for _, planes in canonical_blocks(image, geometry, kept)]
     return float(min(low for low, _ in ends)), float(max(high for _, high in ends))
 
 
@@ -149,15 +160,19 @@ def _sliced_image(
     image: Volume, geometry: Geometry, kept: range, window: tuple[float, float]
 ) -> np.ndarray:
     """Windowed slices on the model grid: (n, side, side) uint16, see `LEVELS`."""
-    low, high = window
-    scale = LEVELS / (high - low) if high > low else 0.0  # a scan of one value becomes 0
     images = np.zeros((len(kept), geometry.side, geometry.side), np.uint16)
-    for positions, planes in _blocks(image, geometry, kept):
+    for positions, planes in canonical_blocks(image, geometry, kept):
         for position, plane in zip(positions, planes, strict=True):
             # Cut first, then resize: metal and bone would otherwise bleed into their neighbours.
-            levels = (np.clip(plane, low, high, dtype=np.float32) - np.float32(low)) * scale
-            images[position] = np.rint(fit_image(levels, geometry))
+            images[position] = np.rint(fit_image(levels_of(plane, window), geometry))
     return images
+
+
+def levels_of(values: np.ndarray, window: tuple[float, float]) -> np.ndarray:
+    """Values cut to the window, float32 from 0 to `LEVELS`."""
+    low, high = window
+    scale = LEVELS / (high - low) if high > low else 0.0  # a scan of one value becomes 0
+    return (np.clip(values, low, high, dtype=np.float32) - np.float32(low)) * scale
 
 
 def _sliced_masks(scan: Scan, geometry: Geometry, kept: range) -> tuple[np.ndarray, list[int]]:
@@ -166,14 +181,14 @@ def _sliced_masks(scan: Scan, geometry: Geometry, kept: range) -> tuple[np.ndarr
     """
     masks = np.zeros((len(kept), len(scan.targets), geometry.side, geometry.side), np.uint8)
     native_pixels = [0] * len(kept)
-    for position, planes in _label_planes(scan, geometry, kept):
+    for position, planes in label_planes(scan, geometry, kept):
         targets = [scan.target_of(plane, number) for number, plane in enumerate(planes)]
         native_pixels[position] = int(np.count_nonzero(np.any(targets, axis=0)))
         masks[position] = [fit_mask(target, geometry) for target in targets]
     return masks, native_pixels
 
 
-def _label_planes(
+def label_planes(
     scan: Scan, geometry: Geometry, kept: range
 ) -> Iterator[tuple[int, list[np.ndarray]]]:
     """For each kept slice its place, and for each target the plane of the file that holds it."""
@@ -190,12 +205,14 @@ def _label_planes(
 
 def _planes(image: Volume, geometry: Geometry, kept: range) -> Iterator[tuple[int, np.ndarray]]:
     """Each kept slice's place and its canonical plane, in the order of the file."""
-    for positions, planes in _blocks(image, geometry, kept):
+    for positions, planes in canonical_blocks(image, geometry, kept):
         pairs = list(zip(positions, planes, strict=True))
         yield from reversed(pairs) if geometry.flips[0] else pairs
 
 
-def _blocks(image: Volume, geometry: Geometry, kept: range) -> Iterator[tuple[range, np.ndarray]]:
+def canonical_blocks(
+    image: Volume, geometry: Geometry, kept: range
+) -> Iterator[tuple[range, np.ndarray]]:
     """Go through the kept slices in the order of the file, a few megabytes at a time.
 
     Yields (places in `kept`, canonical planes), both in canonical order.
@@ -213,6 +230,6 @@ def _blocks(image: Volume, geometry: Geometry, kept: range) -> Iterator[tuple[ra
         yield range(start, stop), to_canonical(planes, geometry)
 
 
-def _source(path: Path) -> str:
+def source_name(path: Path) -> str:
     """A file's name and its folder's: enough to find it again, the same wherever the data lie."""
     return "/".join(path.parts[-2:])

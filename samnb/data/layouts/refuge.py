@@ -16,6 +16,8 @@ from samnb.data.scan import ScanFiles
 NAME = re.compile(r"[gnvt]\d{4}", re.IGNORECASE)
 PHOTOGRAPHS = (".jpg", ".jpeg")
 MASK_FOLDER = re.compile(r"gts|disc_cup_masks?", re.IGNORECASE)
+# Photographs drawn over, under the same names; and those of another challenge, on the macula.
+OTHERS = re.compile(r"disc_cup_fovea_illustration|(non-)?amd", re.IGNORECASE)
 # The cup lies within the disc.
 TARGETS = {"disc": (0, 128), "optic disc": (0, 128), "cup": (0,), "optic cup": (0,)}
 
@@ -30,7 +32,10 @@ def list_refuge(folder: Path, targets: Sequence[str]) -> list[ScanFiles]:
     ours = False  # else any photographs would do
     for path in files_below(folder):
         suffix = path.suffix.lower()
-        below_masks = any(MASK_FOLDER.fullmatch(part) for part in path.relative_to(folder).parts)
+        places = path.relative_to(folder).parts[:-1]
+        below_masks = any(MASK_FOLDER.fullmatch(place) for place in places)
+        if any(OTHERS.fullmatch(place) for place in places):
+            continue
         if suffix == ".bmp" or (suffix == ".png" and below_masks):
             masks.append((path.stem, path))
         elif suffix in PHOTOGRAPHS:
