@@ -278,24 +278,23 @@ def test_registration_steps(tmp_path, name):
     assert not folder.exists()
 
 
-def test_cohort_yaml_that_is_shown_works(tmp_path):
-    """What `how_to_get` shows for KiTS19 can be pasted, and reads KiTS19's layout."""
+def test_a_set_got_by_hand_is_recognised_as_it_comes(tmp_path):
+    """KiTS19 as its script leaves it: nothing to write beside it."""
     import nibabel as nib
 
     from samnb.data.check import check_folder, detect_layout
 
     lines = []
     get("kits19", tmp_path, report=lines.append)
-    shown = [line[4:] for line in lines if line.startswith("    ")]
-    (tmp_path / "cohort.yaml").write_text("\n".join(shown) + "\n")
+    assert not any("cohort.yaml" in line for line in lines)
     for number in range(2):
         place = tmp_path / f"case_0000{number}"
         place.mkdir()
         voxels = np.random.default_rng(number).integers(0, 3, (4, 4, 4)).astype(np.uint8)
         for kind in ("imaging", "segmentation"):
             nib.save(nib.Nifti1Image(voxels, np.eye(4)), place / f"{kind}.nii.gz")
-    assert detect_layout(tmp_path) == "folder"
-    assert check_folder("folder", tmp_path, "tumour") == []
+    assert detect_layout(tmp_path) == sources()["kits19"].layout == "kits19"
+    assert check_folder("kits19", tmp_path, "tumour") == []
 
 
 def test_unknown_set():

@@ -9,7 +9,6 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
@@ -39,7 +38,6 @@ class Source:
     url: str | None = None
     md5: str | None = None
     steps: tuple[str, ...] = ()
-    cohort: dict[str, Any] | None = None  # the cohort.yaml it needs
 
 
 def sources() -> dict[str, Source]:
@@ -80,19 +78,13 @@ def get(
 
 def how_to_get(source: Source, folder: Path) -> list[str]:
     """The steps to a data set that wants a registration, one per line."""
-    lines = [
+    return [
         f"{source.title}, {_size(source)}, has to be fetched by hand. Licence: {source.licence}.",
         *(f"{number}. {step}" for number, step in enumerate(source.steps, start=1)),
         f"Folder: {folder}",
+        f"Then: samnb data check {folder}",
+        f"Please cite: {source.citation}",
     ]
-    if source.cohort:
-        content = yaml.safe_dump(source.cohort, sort_keys=False, default_flow_style=None, width=90)
-        lines += ["Put a file cohort.yaml into that folder:", *_indented(content)]
-    return [*lines, f"Then: samnb data check {folder}", f"Please cite: {source.citation}"]
-
-
-def _indented(text: str) -> list[str]:
-    return ["    " + line for line in text.splitlines()]
 
 
 def _find(name: str) -> Source:
