@@ -5,18 +5,20 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
+
+from samnb.method import Method, UserPrompts
 
 PACKAGES = ("samnb", "torch", "monai", "numpy", "scipy", "segment-anything", "peft", "accelerate")
 
 
-def multiply_adds(method: nn.Module, images: Tensor) -> int:
-    """Multiplications with addition per slice for the method's answer to images (N, 1, S, S)."""
+def multiply_adds(method: Method, images: Tensor, prompts: UserPrompts | None = None) -> int:
+    """Multiplications with addition per slice for the method's answer to images (N, C, S, S)."""
     training = method.training
     method.eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        method.segment(images)
+        method.answer(method.begin(images), prompts)
     method.train(training)
     return counter.get_total_flops() // 2 // len(images)
 

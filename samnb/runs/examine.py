@@ -119,9 +119,11 @@ def _multiply_adds(run: Run, method: Method) -> int:
     profile = run.settings
     cohort = test_cohorts(profile)[0]
     slices, rows = cohort_slices(profile, cohort), _test_rows(profile, cohort)
-    shown = rows[slices.index["label"].to_numpy()[rows] == 1]
-    images, _ = slices.load(evenly(shown, COUNTED_ON))
-    return costs.multiply_adds(method, torch.from_numpy(images).to(Accelerator().device))
+    shown = evenly(rows[slices.index["label"].to_numpy()[rows] == 1], COUNTED_ON)
+    device = Accelerator().device
+    images, truths = (torch.from_numpy(part).to(device) for part in slices.load(shown))
+    prompts = train.users_of(run)[0].prompts(truths.bool(), [str(row) for row in shown])
+    return costs.multiply_adds(method, images, prompts)
 
 
 def save_run_adapter(run: Run, method: Method, facts: dict[str, Any], folder: Path) -> None:
