@@ -238,11 +238,11 @@ class Talker:
     """A user who says in every round what it was shown, and keeps a list of it."""
 
     def __init__(self, name: str, rounds: int = 1):
-        self.name, self.rounds, self.told = name, rounds, []
+        self.name, self.rounds, self.shown = name, rounds, []
 
     def prompts(self, truths, names, answers=None, earlier=None):
-        self.told.append((truths, names, answers, earlier))
-        return f"{self.name} {len(self.told)}"
+        self.shown.append((truths, names, answers, earlier))
+        return f"{self.name} {len(self.shown)}"
 
     def __str__(self):
         return self.name
@@ -315,10 +315,12 @@ def test_a_user_looks_at_each_answer_and_the_method_begins_once():
     assert method.begun == 1
     assert method.heard == ["click 1", "click 2", "click 3"]
     assert answer.masks[0, 0].any(dim=1).sum() == 3  # the last one
-    assert all(told[0] is truths and told[1] == ["home:a:0", "home:a:1"] for told in user.told)
-    seen = [None if told[2] is None else int(told[2][0, 0].any(dim=1).sum()) for told in user.told]
+    assert all(shown[0] is truths and shown[1] == ["home:a:0", "home:a:1"] for shown in user.shown)
+    seen = [
+        None if shown[2] is None else int(shown[2][0, 0].any(dim=1).sum()) for shown in user.shown
+    ]
     assert seen == [None, 1, 2]
-    assert [told[3] for told in user.told] == [None, "click 1", "click 2"]
+    assert [shown[3] for shown in user.shown] == [None, "click 1", "click 2"]
 
 
 def test_whom_nobody_prompts_is_asked_once():
@@ -330,7 +332,7 @@ def test_whom_nobody_prompts_is_asked_once():
 def test_the_users_chance_knows_slices_by_cohort_scan_and_number(slices):
     user = Talker("click")
     answers.segment(Copier(), slices, np.array([70, 3]), user=user, cohort="home")
-    [(truths, names, _, _)] = user.told
+    [(truths, names, _, _)] = user.shown
     assert names == ["home:a:70", "home:b:3"]
     assert truths.dtype == torch.bool
     assert np.array_equal(truths, slices.masks[[70, 3]] > 0)
