@@ -42,7 +42,7 @@ def made(name):
 
 
 def discs(count=4, side=64):
-    """Grey noise with a brighter disc in each slice: images (N, 1, S, S) and masks (N, S, S)."""
+    """Grey noise with a brighter disc in each slice: images and masks (N, 1, S, S)."""
     generator = torch.Generator().manual_seed(1)
     centres = side * (0.35 + 0.3 * torch.rand(count, 2, generator=generator))
     radii = side * (0.15 + 0.15 * torch.rand(count, 1, 1, generator=generator))
@@ -52,7 +52,7 @@ def discs(count=4, side=64):
     masks = distance < radii**2
     noise = 0.03 * torch.randn(count, side, side, generator=generator)
     images = (0.3 + 0.4 * masks + noise).clamp(0, 1)
-    return images[:, None], masks.to(torch.uint8)
+    return images[:, None], masks[:, None].to(torch.uint8)
 
 
 def batch(others=0):
@@ -60,13 +60,13 @@ def batch(others=0):
     # Of four slices without masks, two show nothing.
     unmarked = images.flip(3)[:others].clone()
     unmarked[others // 2 :] = 0.3
-    labels = (torch.arange(others) < others // 2).long()
+    labels = (torch.arange(others) < others // 2).long()[:, None]
     return Batch(unmarked.reshape(-1, 1, 64, 64), labels, images, masks)
 
 
 def mean_dice(found, truth):
-    shared = (found & truth.bool()).sum(dim=(1, 2))
-    return (2 * shared / (found.sum(dim=(1, 2)) + truth.sum(dim=(1, 2)))).mean().item()
+    shared = (found & truth.bool()).sum(dim=(2, 3))
+    return (2 * shared / (found.sum(dim=(2, 3)) + truth.sum(dim=(2, 3)))).mean().item()
 
 
 def parameters(method):
@@ -120,7 +120,7 @@ def test_a_side_the_network_cannot_take_is_said_with_the_remedy(name):
 
 def test_transunet_for_an_impossible_side_is_not_built():
     with pytest.raises(SamnbError, match="multiples of 16"):
-        transunet.TransUNet(100, NARROW.transunet)
+        transunet.TransUNet(100, NARROW["transunet"])
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
@@ -141,7 +141,7 @@ def test_four_slices_are_learned_by_heart(name):
 def test_an_answer_has_a_mask_for_every_slice(name):
     images = discs(3)[0]
     answer = made(name).eval().segment(images)
-    assert answer.masks.shape == (3, 64, 64)
+    assert answer.masks.shape == (3, 1, 64, 64)
     assert answer.masks.dtype == torch.bool
     assert not answer.masks.requires_grad
 
@@ -174,8 +174,8 @@ def loss_of_three_slices(name, monkeypatch):
     target = torch.tensor([SURE, -SURE, -SURE])[:, None, None, None].expand(3, 1, 2, 2)
     logits = target if name == "unet" else torch.cat([torch.zeros_like(target), target], dim=1)
     monkeypatch.setattr(method, "logits", lambda images: logits)
-    masks = torch.tensor([1, 0, 0], dtype=torch.uint8)[:, None, None].expand(3, 2, 2)
-    given = Batch(torch.empty(0, 1, 2, 2), torch.empty(0), torch.empty(3, 1, 2, 2), masks)
+    masks = torch.tensor([1, 0, 0], dtype=torch.uint8)[:, None, None, None].expand(3, 1, 2, 2)
+    given = Batch(torch.empty(0, 1, 2, 2), torch.empty(0, 1), torch.empty(3, 1, 2, 2), masks)
     return method(given)["loss"].item()
 
 
@@ -201,9 +201,9 @@ def test_multimix_weighs_its_three_terms(monkeypatch):
     # Of the right class each slice is as sure as 3/4, 1/2, 3/4.
     classes = torch.tensor([[0, SURE], [0, 0], [SURE, 0]])
     monkeypatch.setattr(method, "look", lambda images: (masks, classes))
-    truth = torch.tensor([1, 0], dtype=torch.uint8)[:, None, None].expand(2, 2, 2)
+    truth = torch.tensor([1, 0], dtype=torch.uint8)[:, None, None, None].expand(2, 1, 2, 2)
     pictures = torch.empty(3, 1, 2, 2)
-    losses = method(Batch(pictures[:1], torch.tensor([1]), pictures[1:], truth))
+    losses = method(Batch(pictures[:1], torch.tensor([[1]]), pictures[1:], truth))
     entropy = (2 * ENTROPY + math.log(2)) / 3
     dice = (2 * 3 + 1) / (4 + 4 + 1)  # of both slices as one, smoothed by 1
     # The marked slices' mean answer is 1/2 everywhere, the other's 1/4.
@@ -241,7 +241,7 @@ def test_a_pixel_is_unet_s_target_from_even_odds_on(monkeypatch):
     logits = torch.tensor([[-0.4, -0.1], [0.1, 0.4]])[None, None]
     monkeypatch.setattr(method, "logits", lambda images: logits)
     found = method.segment(torch.empty(1, 1, 2, 2)).masks
-    assert found.tolist() == [[[False, False], [True, True]]]
+    assert found.tolist() == [[[[False, False], [True, True]]]]
 
 
 def test_the_filters_of_transunet_s_stem_have_mean_zero_and_variance_one():

@@ -20,9 +20,10 @@ NOTHING = np.empty(0, dtype=int)
 
 @pytest.fixture
 def slices(tmp_path):
-    images = np.arange(COUNT * SIDE * SIDE, dtype=np.uint16).reshape(COUNT, SIDE, SIDE)
-    index = pd.DataFrame({"scan": "a", "slice": np.arange(COUNT), "label": np.arange(COUNT) % 2})
-    return SliceSet(tmp_path, images, (images % 2).astype(np.uint8), index, {})
+    images = np.arange(COUNT * SIDE * SIDE, dtype=np.uint16).reshape(COUNT, 1, SIDE, SIDE)
+    labels = np.arange(COUNT, dtype=np.int8)[:, None] % 2
+    index = pd.DataFrame({"scan": "a", "slice": np.arange(COUNT), "label": labels[:, 0]})
+    return SliceSet(tmp_path, images, (images % 2).astype(np.uint8), labels, index, {})
 
 
 def _take(stream, start, count):
@@ -33,8 +34,10 @@ def test_a_batch_holds_pictures_labels_masks_and_names(slices):
     batch = _take(training_batches(slices, CLASSIFIED, MARKED, SETTINGS, 1), 0, 1)[0]
     assert batch.images.shape == (5, 1, SIDE, SIDE)
     assert batch.images.dtype == torch.float32
+    assert batch.labels.shape == (5, 1)
     assert batch.labels.dtype == torch.long
     assert batch.marked.shape == (3, 1, SIDE, SIDE)
+    assert batch.masks.shape == (3, 1, SIDE, SIDE)
     assert batch.masks.dtype == torch.uint8
     assert len(batch.names) == 8
     row = int(batch.names[0].removeprefix("a:"))
@@ -74,7 +77,7 @@ def test_all_labels_and_none(slices):
     assert len(full.labels) == 0
     assert len(full.marked) == 5  # a whole batch
     none = _take(training_batches(slices, CLASSIFIED, NOTHING, SETTINGS, 1), 0, 1)[0]
-    assert none.masks.shape == (0, SIDE, SIDE)
+    assert none.masks.shape == (0, 1, SIDE, SIDE)
     assert len(none.images) == 5
 
 
@@ -98,6 +101,13 @@ def test_the_two_streams_of_a_batch_are_drawn_independently(slices):
 
 
 def test_an_unknown_label_does_not_say_that_the_target_is_there(slices):
-    slices.index["label"] = -1
+    slices.labels[:] = -1
     batch = _take(training_batches(slices, CLASSIFIED, MARKED, SETTINGS, 1), 0, 1)[0]
-    assert batch.labels.tolist() == [0] * 5
+    assert batch.labels.tolist() == [[0]] * 5
+
+
+def test_every_target_has_a_label_of_its_own(slices):
+    both = replace(slices, labels=np.concatenate([slices.labels, 1 - slices.labels], axis=1))
+    batch = _take(training_batches(both, CLASSIFIED, MARKED, SETTINGS, 1), 0, 1)[0]
+    rows = [int(name.removeprefix("a:")) for name in batch.names[:5]]
+    assert batch.labels.tolist() == [[row % 2, 1 - row % 2] for row in rows]

@@ -119,7 +119,7 @@ def small():
 
 def test_what_is_augmented_keeps_its_kind_and_follows_the_seed():
     images = torch.rand(24, 1, 32, 32)
-    masks = (images[:, 0] > 0.7).to(torch.uint8)
+    masks = (images > 0.7).to(torch.uint8)
     draws = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
@@ -136,14 +136,13 @@ def test_what_is_augmented_keeps_its_kind_and_follows_the_seed():
 
 
 def test_mask_and_image_are_moved_alike():
-    masks = torch.zeros(40, 64, 64, dtype=torch.uint8)
-    masks[:, 12:40, 20:30] = 1
+    masks = torch.zeros(40, 1, 64, 64, dtype=torch.uint8)
+    masks[..., 12:40, 20:30] = 1
     torch.manual_seed(0)
-    images, moved = augment(augmentations(180), 4.0 * masks[:, None], masks)
+    images, moved = augment(augmentations(180), 4.0 * masks, masks)
     # Whatever noise and contrast do, what was bright before is brighter than the rest after.
-    found = (
-        images[:, 0] > (images.amin(dim=(1, 2, 3)) + images.amax(dim=(1, 2, 3)))[:, None, None] / 2
-    )
+    around = {"dim": (1, 2, 3), "keepdim": True}
+    found = images > (images.amin(**around) + images.amax(**around)) / 2
     shared = (found & (moved > 0)).sum() * 2 / (found.sum() + moved.sum())
     assert shared > 0.95
     assert not torch.equal(moved, masks)
@@ -183,8 +182,8 @@ def test_it_learns_from_slices_that_are_augmented(monkeypatch):
     method, given = small(), []
     monkeypatch.setattr(method, "loss_of", lambda *pair: given.extend(pair))
     images = torch.rand(24, 1, 32, 32)
-    masks = (images[:, 0] > 0.7).to(torch.uint8)
-    method(Batch(images[:0], torch.empty(0), images, masks))
+    masks = (images > 0.7).to(torch.uint8)
+    method(Batch(images[:0], torch.empty(0, 1), images, masks))
     plain = method.normalise(images)
     # A slice stays as it is in 4 of 100, a mask stays where it is in 16 of 100.
     changed = [not torch.equal(*pair) for pair in zip(given[0], plain, strict=True)]
@@ -203,7 +202,7 @@ def outputs_of(*probabilities):
 
 
 PICTURES = torch.empty(3, 1, 2, 2)
-MASKS = torch.tensor([1, 0, 0], dtype=torch.uint8)[:, None, None].expand(3, 2, 2)
+MASKS = torch.tensor([1, 0, 0], dtype=torch.uint8)[:, None, None, None].expand(3, 1, 2, 2)
 # Cross-entropy, and the Dice of the target in all slices as one: twice shared by answer + truth.
 AT_3_4 = -math.log(0.75) + 1 - 2 * 3 / (5 + 4)
 AT_1_2 = -math.log(0.5) + 1 - 2 * 2 / (6 + 4)
@@ -244,8 +243,8 @@ def test_preparing_takes_the_intensities_and_completes_the_plan():
 def test_the_answer_is_the_same_mirrored(axes):
     method = small().eval()
     images = torch.rand(2, 1, 32, 32)
-    mirrored = method.segment(images.flip(axes)).masks[:, None].flip(axes)
-    assert torch.equal(mirrored[:, 0], method.segment(images).masks)
+    mirrored = method.segment(images.flip(axes)).masks.flip(axes)
+    assert torch.equal(mirrored, method.segment(images).masks)
 
 
 class Doubtful(nn.Module):
@@ -277,9 +276,9 @@ def test_the_largest_piece_is_kept_where_that_helped(helps, monkeypatch):
         truth[:, 26:30, 26:30] = False
     method = small().eval()
     monkeypatch.setattr(method, "_unpruned", lambda images: found)
-    method.calibrate(torch.zeros(2, 1, 32, 32), truth)
+    method.calibrate(torch.zeros(2, 1, 32, 32), truth[:, None])
     assert bool(method.largest_component) is helps
-    assert torch.equal(method.segment(torch.zeros(2, 1, 32, 32)).masks, truth)
+    assert torch.equal(method.segment(torch.zeros(2, 1, 32, 32)).masks, truth[:, None])
 
 
 def test_pieces_are_kept_where_pruning_changed_nothing(monkeypatch):
@@ -287,13 +286,13 @@ def test_pieces_are_kept_where_pruning_changed_nothing(monkeypatch):
     square = torch.zeros(1, 32, 32, dtype=torch.bool)
     square[:, 4:20, 4:20] = True
     monkeypatch.setattr(method, "_unpruned", lambda images: square)
-    method.calibrate(torch.zeros(1, 1, 32, 32), square)
+    method.calibrate(torch.zeros(1, 1, 32, 32), square[:, None])
     assert not method.largest_component
 
 
 def test_a_trained_network_can_be_copied():
     method = small().train()
-    method.loss_of(torch.rand(2, 1, 32, 32), torch.ones(2, 32, 32, dtype=torch.uint8)).backward()
+    method.loss_of(torch.rand(2, 1, 32, 32), torch.ones(2, 1, 32, 32, dtype=torch.uint8)).backward()
     copy.deepcopy(method)
 
 

@@ -11,14 +11,13 @@ from samnb.evaluation.answers import Answers, pack
 from samnb.runs import records
 from samnb.runs.records import (
     Contents,
-    Run,
     all_records,
-    apply_changes,
     load_cases,
     read_record,
     run_of,
     write_record,
 )
+from samnb.runs.run import Run, apply_changes
 from samnb.studies import load_profile
 
 POCKET = load_profile("pocket")
@@ -39,7 +38,8 @@ def _write(run, dice=0.5, answers=None):
     rows = [{**named, "slice": 3, "label": 1, "dice": dice, **measured},
             {**named, "slice": None, "label": None, "dice": dice / 2, **measured}]  # fmt: skip
     cases = pd.DataFrame(rows).astype({"slice": "Int64", "label": "Int64"})
-    pictures = {"masks": np.eye(10, dtype=bool)[None], "presence": np.float32([0.5])}
+    pictures = {"masks": np.eye(10, dtype=bool)[None, None], "presence": np.float32([[0.5]])}
+    pictures |= {"row": np.array([3]), "cohort": np.array(["lits"])}
     return write_record(run, Contents(facts, cases, answers or {}, pictures))
 
 
@@ -81,15 +81,15 @@ def test_changes_keep_the_type_of_a_setting():
 )
 def test_a_wrong_change_is_one_readable_error(changes, words):
     with pytest.raises(SamnbError, match=words):
-        _ = Run(POCKET, "sam_mix", 50, 1, changes).chosen
+        _ = Run(POCKET, "sam_mix", 50, 1, changes).settings
 
 
 def test_a_record_comes_back_as_it_was_written():
     run = Run(POCKET, "sam_mix", 50, 1)
     assert read_record(run) is None
     masks = np.eye(10, dtype=bool)[None]
-    kept = Answers(np.array([3]), pack(masks), 10, presence=np.float32([0.5]))
-    _write(run, answers={"lits": kept})
+    kept = Answers(np.array([3]), pack(masks[:, None]), 10, presence=np.float32([[0.5]]))
+    _write(run, answers={("lits", "nobody"): kept})
     record = read_record(run)
     assert record.facts["summary"]["lits"]["auc"] is None
     assert record.slices[["cohort", "user", "scan", "slice", "dice"]].to_dict("list") == {
@@ -98,14 +98,59 @@ def test_a_record_comes_back_as_it_was_written():
     assert record.scans["dice"].tolist() == [0.25]
     assert "slice" not in record.scans
     assert np.array_equal(record.pictures["masks"], masks)
-    assert record.pictures["presence"] == 0.5
-    back = record.answers["lits"]
+    assert record.pictures["presence"].tolist() == [0.5]
+    assert np.array_equal(record.all_pictures["masks"], masks[:, None])
+    assert record.pictures["row"].tolist() == record.all_pictures["row"].tolist() == [3]
+    back = record.answers["lits", "nobody"]
     assert np.array_equal(back.masks(), masks)
     assert back.rows.tolist() == [3]
-    assert back.presence == 0.5
+    assert back.presence.tolist() == [[0.5]]
     assert back.boxes is None
     assert len(list(run.folder.iterdir())) == 3
     assert run_of(record, POCKET) == run
+
+
+def test_answers_of_several_users_about_several_targets_come_back_apart():
+    run = Run(POCKET, "sam_mix", 50, 1)
+    asked = [(cohort, user) for cohort in ("lits", "abroad") for user in ("a box", "clicks x 3")]
+    generator = np.random.default_rng(0)
+    masks = {each: generator.random((2, 3, 9, 9)) < 0.5 for each in asked}
+    given = {each: Answers(np.array([3, 5]), pack(masks[each]), 9) for each in asked}
+    pictures = {"masks": masks[asked[0]], "scores": np.zeros((2, 3, 3), np.float32)}
+    facts = {"summary": {}}
+    cases = pd.DataFrame({"cohort": []})
+    record = write_record(run, Contents(facts, cases, given, pictures))
+    back = record.answers
+    assert set(back) == set(asked)
+    for each in asked:
+        for target in range(3):
+            assert np.array_equal(back[each].masks(target=target), masks[each][:, target])
+    assert np.array_equal(record.all_pictures["masks"], masks[asked[0]])
+    assert np.array_equal(record.pictures["masks"], masks[asked[0]][:, 0])
+    assert record.pictures["scores"].shape == (2, 3)
+
+
+def test_pictures_of_a_record_from_before_there_were_targets_are_of_the_first(results):
+    """Then masks were (n, S, S), alternatives (n, 3, S, S), and everything else had no K either."""
+    run = Run(POCKET, "sam_mix", 50, 1)
+    _write(run)
+    masks = np.random.default_rng(0).random((2, 9, 9)) < 0.5
+    old = {
+        "masks": masks,
+        "alternatives": np.stack([masks] * 3, axis=1),
+        "scores": np.float32([[0.1, 0.2, 0.3]] * 2),
+        "presence": np.float32([0.5, 0.6]),
+        "row": np.array([3, 4]),
+    }
+    packed = {name: np.packbits(old[name], axis=-1) for name in ("masks", "alternatives")}
+    stored = {f"picture {name}": value for name, value in (old | packed).items()}
+    np.savez_compressed(run.folder / records.ANSWERS, side=np.int64(9), **stored)
+    record = read_record(run)
+    assert record.answers == {}
+    for name, value in old.items():
+        assert np.array_equal(record.pictures[name], value), name
+        whole = value if name == "row" else value[:, None]
+        assert np.array_equal(record.all_pictures[name], whole), name
 
 
 def test_a_new_record_takes_the_place_of_the_old_and_spares_changed_runs():

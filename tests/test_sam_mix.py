@@ -106,12 +106,15 @@ def test_an_image_alone_gives_everything_the_figure_shows(batch, regions, choice
     with torch.no_grad():
         method.classifier.head.bias.copy_(torch.tensor([-5.0, 5.0]))
     answer = method.segment(batch.images)
-    assert answer.masks.shape == (4, SIDE, SIDE)
+    assert answer.masks.shape == (4, 1, SIDE, SIDE)
     assert answer.masks.dtype == torch.bool
-    assert answer.cams.shape == (4, SIDE // 8, SIDE // 8)
+    assert answer.cams.shape == (4, 1, SIDE // 8, SIDE // 8)
+    assert answer.boxes.shape == (4, 1, 4)
+    assert answer.presence.shape == answer.chosen.shape == (4, 1)
     assert not answer.boxes.isnan().any()
-    assert answer.alternatives.shape == (4, 3, SIDE, SIDE)
-    assert answer.scores.shape == (4, 3)
+    assert answer.alternatives.shape == (4, 1, 3, SIDE, SIDE)
+    assert answer.scores.shape == (4, 1, 3)
+    answer = answer.of_target()
     assert set(answer.chosen.tolist()) <= ({0} if choice == "single" else {1, 2, 3})
     if regions == "one" and choice == "best":
         row = torch.arange(4)
@@ -145,7 +148,8 @@ def test_the_map_alone_segments_its_active_pixels(batch):
     with torch.no_grad():
         method.classifier.head.bias.copy_(torch.tensor([-5.0, 5.0]))
     answer = method.segment(batch.images)
-    tight = answer.masks.flatten(1).any(dim=1)
+    tight = answer.masks.flatten(2).any(dim=2)
+    assert tight.shape == (4, 1)
     assert answer.boxes[tight].isfinite().all()
     assert answer.scores is None
 
@@ -244,7 +248,7 @@ def test_sam_is_asked_where_the_target_is_likelier_there_than_not(
     form, presence, spoken, batch, asked
 ):
     answer = believe(FORMS[form](), presence).segment(batch.images)
-    torch.testing.assert_close(answer.presence, torch.full((4,), presence))
+    torch.testing.assert_close(answer.presence, torch.full((4, 1), presence))
     assert len(asked) == spoken
     assert answer.boxes.isnan().any() != spoken
 
@@ -253,7 +257,7 @@ def test_sam_is_asked_where_the_target_is_likelier_there_than_not(
 def test_the_map_alone_speaks_where_the_target_is_likelier_there_than_not(presence, spoken, batch):
     torch.manual_seed(0)
     answer = believe(cam_alone.build(PROFILE, 0), presence).segment(batch.images)
-    torch.testing.assert_close(answer.presence, torch.full((4,), presence))
+    torch.testing.assert_close(answer.presence, torch.full((4, 1), presence))
     assert answer.boxes.isnan().any() != spoken
     points = torch.zeros(1, 8, 8)
     points[0, 2, 3] = 1
@@ -271,10 +275,10 @@ def test_a_mask_is_where_the_logit_is_above_zero_and_several_boxes_are_joined(ba
     method = believe(mixed(), 0.6)
     method.ask = lambda *_: (Masks(logits, torch.zeros(5, 4)), found)
     answer = method.segment(batch.images)
-    expected = torch.zeros(4, SIDE, SIDE, dtype=torch.bool)
-    expected[0, 10:20, 10:20] = expected[0, 30:40, 30:40] = True
+    expected = torch.zeros(4, 1, SIDE, SIDE, dtype=torch.bool)
+    expected[0, :, 10:20, 10:20] = expected[0, :, 30:40, 30:40] = True
     assert torch.equal(answer.masks, expected)
-    assert torch.equal(answer.boxes, boxes[1:])
+    assert torch.equal(answer.boxes, boxes[1:, None])
 
 
 @pytest.mark.parametrize(("choice", "number"), [("single", 0), ("best", 2)])
@@ -330,7 +334,7 @@ def test_alpha_and_gamma_are_those_of_the_profile(form, batch):
     else:
         method = FORMS[form](profile=profile).eval()
         found, logits = method(batch)["classification"], method.look(batch.images)[0]
-    entropy = torch.nn.functional.cross_entropy(logits, batch.labels)
+    entropy = torch.nn.functional.cross_entropy(logits, batch.labels[:, 0])
     torch.testing.assert_close(found, entropy / 2)
 
 

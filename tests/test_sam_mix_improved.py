@@ -77,9 +77,9 @@ def test_peak_pooling_is_the_log_of_the_mean_odds():
 def test_slices_without_target_teach_their_map_to_be_low(batch):
     plain, taught = losses(improved(), batch), losses(improved(negatives=2.0), batch)
     _, maps = improved(negatives=2.0).eval().look(batch.images)
-    expected = 2 * torch.log1p(maps[batch.labels == 0].exp()).mean()
+    expected = 2 * torch.log1p(maps[batch.labels[:, 0] == 0].exp()).mean()
     torch.testing.assert_close(taught["loss"] - plain["loss"], expected)
-    positive = batch._replace(labels=torch.ones(4, dtype=torch.long))
+    positive = batch._replace(labels=torch.ones(4, 1, dtype=torch.long))
     assert "negatives" not in losses(improved(negatives=2.0), positive)
 
 
@@ -95,11 +95,11 @@ def test_the_first_steps_are_taught_in_boxes_of_the_truth(batch, monkeypatch):
 
 def test_augmentation_moves_a_mask_with_its_slice(batch):
     method = improved(augmented=True, mirrored=True)
-    shown = batch._replace(marked=batch.masks[:, None].float())
+    shown = batch._replace(marked=batch.masks.float())
     torch.manual_seed(5)
     _, marked, masks = method._changed(shown)
     assert not torch.equal(masks, batch.masks)
-    inside = marked[:, 0] > 0.3
+    inside = marked > 0.3
     assert (inside == masks.bool()).float().mean() > 0.97
     torch.manual_seed(5)
     assert torch.equal(method._changed(shown)[2], masks)  # the step's seed decides
@@ -111,7 +111,7 @@ def test_slices_are_mirrored_only_where_left_and_right_are_alike(mirrored):
     slices[:, :, 24:40, 4:16] = 1  # on the left, and no turn or zoom brings it to the right
     method = improved(augmented=True, mirrored=mirrored)
     torch.manual_seed(2)
-    given = Batch(slices[:1], torch.ones(1), slices, slices[:, 0].to(torch.uint8))
+    given = Batch(slices[:1], torch.ones(1, 1), slices, slices.to(torch.uint8))
     _, moved, _ = method._changed(given)
     right = moved[..., SIDE // 2 :].sum(dim=(1, 2, 3)) > moved[..., : SIDE // 2].sum(dim=(1, 2, 3))
     assert right.any() == mirrored
@@ -119,12 +119,12 @@ def test_slices_are_mirrored_only_where_left_and_right_are_alike(mirrored):
 
 
 def test_a_turned_mask_is_neither_larger_nor_smaller_than_what_it_masks():
-    masks = torch.zeros(40, SIDE, SIDE, dtype=torch.uint8)
-    masks[:, 24:40, 20:30] = 1
-    slices = masks[:, None].float()
+    masks = torch.zeros(40, 1, SIDE, SIDE, dtype=torch.uint8)
+    masks[..., 24:40, 20:30] = 1
+    slices = masks.float()
     torch.manual_seed(2)
     method = improved(augmented=True)
-    _, pictures, moved = method._changed(Batch(slices[:1], torch.ones(1), slices, masks))
+    _, pictures, moved = method._changed(Batch(slices[:1], torch.ones(1, 1), slices, masks))
     brightest = pictures.amax(dim=(1, 2, 3), keepdim=True)
     bright = (pictures > brightest / 2).sum()
     assert moved.sum() / bright == pytest.approx(1, abs=0.04)
@@ -151,10 +151,10 @@ def test_presence_is_counted_from_the_settled_logit(batch):
 
 def test_settling_makes_it_silent_where_no_slice_has_the_target(batch):
     method = improved(calibrated=True).eval()
-    method.calibrate(batch.images, torch.zeros(4, SIDE, SIDE, dtype=torch.uint8))
+    method.calibrate(batch.images, torch.zeros(4, 1, SIDE, SIDE, dtype=torch.uint8))
     assert not method.segment(batch.images).masks.any()
     kept = improved()
-    kept.calibrate(batch.images, torch.zeros(4, SIDE, SIDE, dtype=torch.uint8))
+    kept.calibrate(batch.images, torch.zeros(4, 1, SIDE, SIDE, dtype=torch.uint8))
     assert kept.silence == 0
 
 

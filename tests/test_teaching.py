@@ -54,9 +54,9 @@ def test_systems_are_shown_the_labels_they_may_use_and_no_others(profile):
 
 
 def test_the_finished_method_is_tested_on_test_patients_only(profile):
-    wanted = Run(profile, "tiny", 2, 1)
+    run = Run(profile, "tiny", 2, 1)
     training = {"trainable": 1, "seconds": 1.0, "history": [], "validation": []}
-    found = examine.examine_run(wanted, train.build(wanted, None), training, progress=False)
+    found = examine.examine_run(run, train.build(run, None), training, progress=False)
     for cohort, table in found.cases.groupby("cohort"):
         assert set(table["patient"]) == set(cohort_split(profile, cohort).test)
     assert set(found.cases["cohort"]) == {"home", "abroad"}
@@ -102,14 +102,14 @@ def test_the_random_weights_at_the_start_are_those_of_the_seed(profile):
     assert not torch.equal(first, other)
 
 
-def test_what_is_settled_after_training_is_settled_on_validation_patients(profile, tmp_path):
-    class Settling(tiny.Tiny):
+def test_what_is_calibrated_after_training_is_calibrated_on_validation_patients(profile, tmp_path):
+    class Calibrated(tiny.Tiny):
         def calibrate(self, images, masks):
             seen.append((images, masks))
 
     seen = []
     run = Run(profile, "tiny", 4, 1)
-    train.train(run, Settling(profile), tmp_path, progress=False)
+    train.train(run, Calibrated(profile), tmp_path, progress=False)
     training_data = run.data
     images, masks = training_data.slices.load(training_data.validation)
     assert len(seen) == 1
@@ -117,8 +117,10 @@ def test_what_is_settled_after_training_is_settled_on_validation_patients(profil
     assert torch.equal(seen[0][1], torch.from_numpy(masks))
 
 
-def test_what_is_settled_is_settled_with_the_weights_that_are_kept(profile, tmp_path, monkeypatch):
-    class Settling(tiny.Tiny):
+def test_what_is_calibrated_is_calibrated_with_the_weights_that_are_kept(
+    profile, tmp_path, monkeypatch
+):
+    class Calibrated(tiny.Tiny):
         def calibrate(self, *_):
             seen.append((self.training, self.layers[0].weight.clone()))
 
@@ -129,7 +131,7 @@ def test_what_is_settled_is_settled_with_the_weights_that_are_kept(profile, tmp_
     seen, looked_at = [], []
     dice = iter([0.9, 0.1])  # the first of two validations is the better one
     monkeypatch.setattr(train, "mean_dice", mean_dice)
-    method = Settling(profile)
+    method = Calibrated(profile)
     trained = train.train(Run(profile, "tiny", 4, 1), method, tmp_path, progress=False)
     ((training, weight),) = seen
     assert not training
