@@ -7,7 +7,7 @@ from made_cases import made_cases
 
 from samnb.base.errors import SamnbError
 from samnb.reports import paper, printing, systems
-from samnb.reports.localisation import area_under_curve, localisation_table
+from samnb.reports.localisation import localisation_table
 from samnb.reports.tables import (
     cost_table,
     difference_matrix,
@@ -264,9 +264,3 @@ def test_a_run_that_calls_everything_empty_has_box_iou_zero():
         seed=[1, 2], label=[1, 1], presence=[0.9, 0.1], hit=[1.0, 0.0], box_iou=[0.8, np.nan]
     )
     assert localisation_table(rows, "lits").loc["A", "box_iou"] == pytest.approx(0.4)
-
-
-def test_area_under_the_curve_halves_ties_and_skips_unknown_labels():
-    labels, scores = np.array([1, 1, 0, 0, -1]), np.array([0.9, 0.5, 0.5, 0.1, 1.0])
-    assert area_under_curve(labels, scores) == pytest.approx(3.5 / 4)
-    assert np.isnan(area_under_curve(np.ones(2), np.ones(2)))

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torchvision.ops import masks_to_boxes
 
 from samnb.base.errors import SamnbError
 
@@ -27,16 +28,11 @@ class PromptingSettings:
 
 
 def box_of(masks: Tensor) -> Tensor:
-    """Tight boxes (R, 4) x_min, y_min, x_max, y_max (max exclusive) of bool masks (R, H, W)."""
-    columns, rows = masks.any(dim=1), masks.any(dim=2)
+    """Tight boxes (R, 4) x_min, y_min, x_max, y_max of bool masks (R, H, W), none of them empty.
 
-    def ends(line: Tensor) -> tuple[Tensor, Tensor]:
-        first = line.long().argmax(dim=1)
-        last = line.shape[1] - line.flip(1).long().argmax(dim=1)
-        return first, last
-
-    (left, right), (top, bottom) = ends(columns), ends(rows)
-    return torch.stack([left, top, right, bottom], dim=1).float()
+    The largest indices are exclusive here, inclusive in torchvision's own boxes.
+    """
+    return masks_to_boxes(masks) + torch.tensor([0.0, 0.0, 1.0, 1.0], device=masks.device)
 
 
 def jitter_boxes(boxes: Tensor, side: int, largest: float = 0.15) -> Tensor:

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pandas as pd
-from scipy.stats import mannwhitneyu
 
+from samnb.evaluation.examine import area_under_curve
 from samnb.reports.systems import in_order, of_cohort
 
 
@@ -32,17 +32,6 @@ def localisation_table(cases: pd.DataFrame, cohort: str) -> pd.DataFrame:
     table = pd.DataFrame(columns).assign(seeds=grouped["seed"].nunique())
     table = table.dropna(how="all", subset=measures)
     return table.loc[in_order(table.index)].rename_axis("System")
-
-
-def area_under_curve(labels: np.ndarray, scores: np.ndarray) -> float:
-    """Chance that a slice with target (label 1) scores above one without (0): (N,), (N,).
-
-    Equal scores count half. NaN where one kind is missing; labels below 0 are not known.
-    """
-    positive, negative = scores[labels == 1], scores[labels == 0]
-    if not (len(positive) and len(negative)):
-        return np.nan
-    return float(mannwhitneyu(positive, negative).statistic / (len(positive) * len(negative)))
 
 
 def _of_run(run: pd.DataFrame, known: pd.Series) -> dict[str, float]:
