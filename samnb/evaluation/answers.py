@@ -115,7 +115,7 @@ def segment(
     device = next(method.parameters()).device
     names = f"{cohort}:" + slices.index["scan"] + ":" + slices.index["slice"].astype(str)
     parts = []
-    with _examining(method, device, precision):
+    with examining(method, device, precision):
         for start in range(0, len(rows), CHUNK):
             some = rows[start : start + CHUNK]
             images, truths = (torch.from_numpy(part).to(device) for part in slices.load(some))
@@ -159,7 +159,7 @@ def _plain(values: Tensor) -> Tensor:
 
 
 @contextmanager
-def _examining(method: Method, device: torch.device, precision: str) -> Iterator[None]:
+def examining(method: Method, device: torch.device, precision: str) -> Iterator[None]:
     """As a finished method is used; afterwards it is as it was."""
     training = method.training
     method.eval()

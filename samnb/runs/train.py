@@ -40,7 +40,7 @@ def build(run: Run, first: nn.Module | None) -> nn.Module:
         rows = evenly(seen.marked, LOOKED_AT)
         images, masks = seen.slices.load(rows)
         spacings = seen.slices.index[["spacing_row", "spacing_column"]].to_numpy()[rows]
-        method.prepare(images[:, 0], masks[:, 0], spacings)
+        method.prepare(images, masks, spacings)
     return method
 
 

@@ -19,6 +19,8 @@ from samnb.data.layouts import FolderRules, ScanFiles, list_scans, open_scan
 from samnb.data.settings import CohortSettings
 from samnb.data.slices import SliceSet, prepare
 from samnb.data.splits import LabelledSubset, Split
+from samnb.data.volumes import VolumeSet
+from samnb.data.volumes import prepare as prepare_volumes
 from samnb.phantoms import write_cohort
 from samnb.studies.profile import Profile
 
@@ -94,10 +96,7 @@ def prepare_cohort(
     profile: Profile, name: str, workers: int = 2, progress: bool = False
 ) -> tuple[SliceSet, list[DataError]]:
     """Slices of the patients the profile's split uses, and the faults of scans left out."""
-    scans = cohort_scans(profile, name, workers, progress)
-    if name in profile.data.splits:
-        used = set(_split(profile, name, scans).used)
-        scans = [scan for scan in scans if scan.patient in used]
+    scans = _used_scans(profile, name, workers, progress)
     root = paths.data_root() / "cache" / "slices"
     return prepare(scans, profile.data.slices, root, workers, progress)
 
@@ -107,12 +106,36 @@ def cohort_slices(
 ) -> SliceSet:
     """As `prepare_cohort`, but a bad scan is an error: results would be of another cohort."""
     slices, faults = prepare_cohort(profile, name, workers, progress)
+    _require_all(name, faults)
+    return slices
+
+
+def cohort_volumes(
+    profile: Profile, name: str, workers: int = 2, progress: bool = False
+) -> VolumeSet:
+    """The same scans as whole volumes, by the profile's `data.volumes`; a bad scan is an error."""
+    scans = _used_scans(profile, name, workers, progress)
+    root = paths.data_root() / "cache" / "volumes"
+    volumes, faults = prepare_volumes(scans, profile.data.volumes, root, workers, progress)
+    _require_all(name, faults)
+    return volumes
+
+
+def _used_scans(profile: Profile, name: str, workers: int, progress: bool) -> list[ScanFiles]:
+    """Scans of the patients the profile's split uses; without a split, all."""
+    scans = cohort_scans(profile, name, workers, progress)
+    if name not in profile.data.splits:
+        return scans
+    used = set(_split(profile, name, scans).used)
+    return [scan for scan in scans if scan.patient in used]
+
+
+def _require_all(name: str, faults: list[DataError]) -> None:
     if faults:
         raise SamnbError(
             f"{len(faults)} scans of {name} cannot be used. First: {faults[0]}",
             "mend or replace them; `samnb data check` lists every fault.",
         )
-    return slices
 
 
 def cohort_split(profile: Profile, name: str) -> Split:

@@ -85,11 +85,13 @@ class NnUNet(Method):
         self.intensities.copy_(values)
 
     def prepare(self, images: np.ndarray, masks: np.ndarray, spacings: np.ndarray) -> None:
-        """Before training: look at the slices with masks. images (N, S, S), 0-1; masks (N, S, S);
+        """Before training: look at the slices with masks. images and masks (N, 1, S, S), 0-1;
         spacings (N, 2), mm. Sets the normalisation and completes the plan; the network stays.
         """
         limits = Limits(self.plan.features[0], max(self.plan.features))
-        self.plan = plan(fingerprint_of(images, masks, spacings), max(self.plan.patch), limits)
+        self.plan = plan(
+            fingerprint_of(images[:, 0], masks[:, 0], spacings), max(self.plan.patch), limits
+        )
         self._take_intensities(self.plan)
 
     def plan_text(self) -> str:
