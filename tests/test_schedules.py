@@ -11,7 +11,9 @@ from samnb.training.schedules import (
     TrainingSettings,
     build_optimiser,
     learning_rate,
+    parameter_groups,
     resolve_precision,
+    set_rate,
 )
 
 
@@ -53,9 +55,85 @@ def test_the_other_schedules():
     # 0.5 ** 0.9 and 0.25 ** 0.9
     found = rates([0, 50, 75, 100, 101], schedule="poly")
     assert found == pytest.approx([2, 2 * 0.5358867, 2 * 0.2871746, 0, 0])
-    found = rates([0, 29, 30, 59, 60, 99], schedule="step", cycle=30)
-    assert found == pytest.approx([2, 2, 0.2, 0.2, 0.02, 0.002])
+    found = rates([0, 25, 50, 100], schedule="exponential")
+    assert found == pytest.approx([2, 2 * 0.1**0.5, 0.2, 0.02])
     assert rates([0, 1, 2, 50, 99], schedule="constant", warmup=2) == [1, 2, 2, 2, 2]
+
+
+def test_multistep_falls_to_a_tenth_at_each_milestone():
+    found = rates([0, 59, 60, 89, 90, 99], schedule="multistep", milestones=(0.6, 0.9))
+    assert found == pytest.approx([2, 2, 0.2, 0.2, 0.02, 0.02])
+    after = rates([9, 10, 63, 64], schedule="multistep", milestones=(0.6,), warmup=10)
+    assert after == pytest.approx([2, 2, 2, 0.2])  # 54 of the 90 steps after the warm-up
+
+
+@pytest.mark.parametrize("steps", range(2, 60))
+def test_a_milestone_at_a_step_is_at_that_step(steps):
+    for step in range(1, steps):
+        settings = TrainingSettings(steps, 1.0, schedule="multistep", milestones=(step / steps,))
+        assert [learning_rate(settings, step - 1), learning_rate(settings, step)] == [1, 0.1]
+
+
+def test_sameds_schedule():
+    # 250 steps of warm-up, then a power of 0.9, at a peak of 0.005.
+    settings = TrainingSettings(1250, learning_rate=0.005, warmup=250, schedule="poly")
+    found = [learning_rate(settings, step) for step in (0, 124, 249, 250, 750)]
+    assert found == pytest.approx([2e-5, 2.5e-3, 5e-3, 5e-3, 5e-3 * 0.5358867])
+
+
+def msam() -> nn.ModuleDict:
+    """Parameters with the names of a SAM whose image encoder is frozen but for its LoRA."""
+    sam = nn.ModuleDict({name: nn.Linear(2, 2) for name in ("encoder", "lora", "mea", "decoder")})
+    sam["encoder"].requires_grad_(False)
+    return sam
+
+
+def test_groups_have_their_share_of_the_learning_rate_at_every_step():
+    sam = msam()
+    settings = TrainingSettings(
+        10, 8e-4, weight_decay=0.1, schedule="multistep", milestones=(0.6,), rates={"^decoder": 0.1}
+    )
+    optimiser = build_optimiser(settings, parameter_groups(settings, sam))
+    fast, slow = optimiser.param_groups
+    wanted = [*sam["lora"].parameters(), *sam["mea"].parameters()]
+    assert list(map(id, fast["params"])) == list(map(id, wanted))
+    assert list(map(id, slow["params"])) == list(map(id, sam["decoder"].parameters()))
+    assert fast["weight_decay"] == slow["weight_decay"] == 0.1
+    set_rate(optimiser, learning_rate(settings, 5))
+    assert [fast["lr"], slow["lr"]] == pytest.approx([8e-4, 8e-5])
+    set_rate(optimiser, learning_rate(settings, 6))
+    assert [fast["lr"], slow["lr"]] == pytest.approx([8e-5, 8e-6])
+
+
+def test_parameters_of_one_share_are_one_group():
+    settings = TrainingSettings(1, rates={"lora": 2.0, "mea": 2.0, "decoder": 0.5})
+    groups = parameter_groups(settings, msam())
+    assert [(len(group["params"]), group["share"]) for group in groups] == [(4, 2.0), (2, 0.5)]
+
+
+def test_without_rates_there_is_one_group_as_ever():
+    sam = msam()
+    plain = parameter_groups(TrainingSettings(1), sam)
+    assert list(map(id, plain)) == [id(p) for p in sam.parameters() if p.requires_grad]
+    optimiser = build_optimiser(TrainingSettings(1), plain)
+    set_rate(optimiser, 0.3)
+    (group,) = optimiser.param_groups
+    assert group["lr"] == 0.3
+    assert "share" not in group
+
+
+@pytest.mark.parametrize(
+    ("rates", "said"),
+    [
+        ({"deccoder": 0.1}, "'deccoder' names no trainable"),
+        ({"encoder": 0.1}, "'encoder' names no trainable"),
+        ({"weight": 0.1, "lora": 0.5}, r"'weight' and 'lora' both name lora\.weight"),
+    ],
+)
+def test_rates_that_name_nothing_or_something_twice_are_refused(rates, said):
+    with pytest.raises(SamnbError, match=said) as caught:
+        parameter_groups(TrainingSettings(1, rates=rates), msam())
+    assert caught.value.remedy
 
 
 def test_nnunets_optimiser():
@@ -80,7 +158,11 @@ def test_sams_optimiser():
         {"precision": "float16"},
         {"keep": "first"},
         {"schedule": "warm_restarts"},
-        {"schedule": "step", "cycle": 0},
+        {"schedule": "step"},
+        {"schedule": "multistep"},
+        {"schedule": "multistep", "milestones": (120, 180)},
+        {"schedule": "multistep", "milestones": (0.0, 0.5)},
+        {"rates": {"decoder": 0.0}},
         {"accumulate": 0},
     ],
 )

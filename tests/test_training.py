@@ -28,7 +28,11 @@ KILLED = {
     "cosine": replace(SETTINGS, accumulate=3, validate_every=4, keep="best", events=True),
     "warm_restarts": replace(SETTINGS, schedule="warm_restarts", cycle=4, accumulate=2, average=0),
     "poly": replace(SETTINGS, schedule="poly", optimiser="sgd", validate_every=2, keep="best"),
-    "step": replace(SETTINGS, schedule="step", cycle=5, optimiser="adam", validate_every=1),
+    "multistep": replace(
+        SETTINGS, schedule="multistep", milestones=(0.3, 0.8), optimiser="adam", validate_every=1
+    ),
+    "exponential": replace(SETTINGS, schedule="exponential", warmup=0),
+    "groups": replace(SETTINGS, rates={"layers.0": 0.1, r"layers\.3\.bias": 3.0}, accumulate=2),
     "constant": replace(SETTINGS, schedule="constant", average=0, validate_every=3, keep="best"),
     "bfloat16": replace(SETTINGS, precision="bfloat16", validate_every=5),
 }
@@ -83,7 +87,7 @@ def validate(learner: nn.Module) -> dict[str, float]:
 
 
 # At which step a run had last saved before it is killed in step 7.
-SAVED = dict(zip(KILLED, (7, 7, 4, 5, 6, 7), strict=True))
+SAVED = dict(zip(KILLED, (7, 7, 4, 5, 4, 6, 6, 7), strict=True))
 PAUSES = {7: 0, 6: 2, 5: 4, 4: 3}  # seconds between checkpoints, when each step takes one
 
 
@@ -110,16 +114,18 @@ def killed(tmp_path_factory) -> Path:
     code = (
         "import os, sys; from pathlib import Path; import test_training as t\n"
         "folder = Path(sys.argv[1])\n"
-        "t.train_without_extras(folder / 'none')\n"
         "for name in t.KILLED:\n"
         "    child = os.fork()\n"
         "    if child == 0: t.die(name, folder / name)\n"
         "    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == 9, name\n"
+        # Last: what is forked while OpenMP has threads may wait for them for ever.
+        "t.train_without_extras(folder / 'none')\n"
     )
+    path = os.pathsep.join(["..", os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         [sys.executable, "-c", code, str(folder)],
         cwd=Path(__file__).parent,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(["..", os.environ.get("PYTHONPATH", "")])},
+        env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
         check=False,
     )
@@ -318,11 +324,39 @@ def test_every_step_draws_its_own_random_numbers_fixed_by_the_seed(tmp_path):
 
 
 def test_every_step_has_the_rate_of_the_schedule(tmp_path):
-    # A tenth after every second step: 0.1, 0.1, 0.01, 0.01.
-    settings = replace(PLAIN, steps=4, schedule="step", cycle=2)
+    # A tenth after the second step: 0.1, 0.1, 0.01, 0.01.
+    settings = replace(PLAIN, steps=4, schedule="multistep", milestones=(0.5,))
     learner = observe(settings, tmp_path, *[1.0] * 4)
     expected = [0, -0.1, -0.2, -0.21, -0.22]
     assert [*learner.found, float(learner.weight)] == pytest.approx(expected, rel=1e-5)
+
+
+def test_every_group_has_its_share_of_the_rate(tmp_path):
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fast, self.slow = nn.Parameter(torch.zeros(())), nn.Parameter(torch.zeros(()))
+
+        def forward(self, batch):
+            return {"loss": (self.fast + self.slow) * batch.mean()}
+
+    learner = Two()
+    settings = replace(PLAIN, schedule="multistep", milestones=(0.5,), rates={"slow": 0.25})
+    fit(learner, slopes(1.0, 1.0), settings, tmp_path, progress=False)
+    assert float(learner.fast) == pytest.approx(-0.11, rel=1e-5)
+    assert float(learner.slow) == pytest.approx(-0.11 / 4, rel=1e-5)
+
+
+def test_rates_of_one_share_learn_as_one_rate_does(tmp_path):
+    """Groups change nothing but the rates: not the clipping, not the average, not what is drawn."""
+    plain, grouped = method(), method()
+    wanted = fit(plain, batches, SETTINGS, tmp_path / "plain", progress=False)
+    settings = replace(SETTINGS, rates={"weight": 1.0})
+    found = fit(grouped, batches, settings, tmp_path / "groups", progress=False)
+    assert_equal(wanted.weights, found.weights)
+    slower = replace(SETTINGS, rates={"weight": 0.5})
+    found = fit(method(), batches, slower, tmp_path / "slower", progress=False)
+    assert not torch.equal(wanted.weights["layers.0.weight"], found.weights["layers.0.weight"])
 
 
 @pytest.mark.parametrize(("clip", "length"), [(0.5, 0.5), (3.0, 3.0), (100.0, 5.0)])
@@ -402,6 +436,23 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path):
     fit(method(), batches, SETTINGS, tmp_path, progress=False)
     with pytest.raises(SamnbError, match=r"other settings \(seed\)"):
         fit(method(), batches, replace(SETTINGS, seed=5), tmp_path, progress=False)
+    with pytest.raises(SamnbError, match=r"other settings \(rates\)"):
+        fit(method(), batches, replace(SETTINGS, rates={"0": 0.5}), tmp_path, progress=False)
+
+
+def test_a_checkpoint_from_before_a_setting_was_there_goes_on(tmp_path):
+    first = fit(method(), batches, SETTINGS, tmp_path, progress=False)
+    path = tmp_path / "checkpoint.pt"
+    values = torch.load(path, weights_only=True)
+    for name in ("rates", "milestones"):
+        del values["settings"][name]
+    torch.save(values, path)
+    again = fit(method(), lambda _: pytest.fail("it is done"), SETTINGS, tmp_path, progress=False)
+    assert_equal(first.weights, again.weights)
+    values["settings"]["unknown"] = 1
+    torch.save(values, path)
+    with pytest.raises(SamnbError, match=r"other settings \(unknown\)"):
+        fit(method(), batches, SETTINGS, tmp_path, progress=False)
 
 
 def test_the_bar_shows_loss_dice_speed_and_time_left(tmp_path, capsys):

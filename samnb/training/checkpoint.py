@@ -161,8 +161,11 @@ class TrainingState:
         self.optimiser.load_state_dict(values["optimiser"])
 
     def _require_same(self, settings: dict[str, Any]) -> None:
-        odd = set(settings.items()) ^ set(asdict(self.settings).items())
-        if names := sorted({name for name, _ in odd}.difference(HARMLESS)):
+        now = asdict(self.settings)
+        # A checkpoint from before a setting was there has its default.
+        then = asdict(TrainingSettings(now["steps"])) | settings
+        odd = {name for name in now | then if now.get(name) != then.get(name)}
+        if names := sorted(odd.difference(HARMLESS)):
             raise SamnbError(
                 f"{self.path} belongs to a run with other settings ({', '.join(names)}).",
                 "delete it to start afresh, or give another folder.",

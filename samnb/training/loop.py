@@ -27,7 +27,9 @@ from samnb.training.schedules import (
     TrainingSettings,
     build_optimiser,
     learning_rate,
+    parameter_groups,
     resolve_precision,
+    set_rate,
 )
 
 __all__ = ["Trained", "TrainingSettings", "fit", "learning_rate", "resolve_precision"]
@@ -132,7 +134,7 @@ class _Learner:
             settings, precision=resolve_precision(settings.precision, self.device)
         )
         self.parameters = [item for item in method.parameters() if item.requires_grad]
-        optimiser = build_optimiser(settings, self.parameters)
+        optimiser = build_optimiser(settings, parameter_groups(settings, method))
         self.method, self.optimiser = self.accelerator.prepare(method, optimiser)
         plain = self.accelerator.unwrap_model(self.method)
         self.state = TrainingState(plain, self.optimiser, self.settings, folder)
@@ -142,8 +144,7 @@ class _Learner:
         """One step on the batches of `group`; the means of their losses."""
         step = self.state.step
         self._seed(step)
-        for values in self.optimiser.param_groups:
-            values["lr"] = learning_rate(self.settings, step)
+        set_rate(self.optimiser, learning_rate(self.settings, step))
         means: dict[str, float] = {}
         for batch in group:
             with self._precision():

@@ -1,9 +1,11 @@
 """How a run learns: its settings, the optimisers and the schedules by name, its precision."""
 
 import math
+import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
@@ -17,15 +19,18 @@ OPTIMISERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "sgd": partial(torch.optim.SGD, momentum=0.99, nesterov=True),
 }
 
-# (steps done, steps in all, cycle) -> share of the peak; steps are counted from the warm-up's end.
-SCHEDULES: dict[str, Callable[[int, int, int], float]] = {
-    "cosine": lambda step, steps, cycle: _half_cosine(step / steps),
-    "warm_restarts": lambda step, steps, cycle: _half_cosine(step % cycle / cycle),
-    "poly": lambda step, steps, cycle: max(0.0, 1 - step / steps) ** 0.9,
-    "step": lambda step, steps, cycle: 0.1 ** (step // cycle),
-    "constant": lambda step, steps, cycle: 1.0,
+# (steps done, steps in all, cycle, milestones) -> share of the peak; steps are counted from the
+# warm-up's end. The papers leave open where an exponential fall ends: here at a hundredth.
+SCHEDULES: dict[str, Callable[[int, int, int, tuple[float, ...]], float]] = {
+    "cosine": lambda step, steps, cycle, milestones: _half_cosine(step / steps),
+    "warm_restarts": lambda step, steps, cycle, milestones: _half_cosine(step % cycle / cycle),
+    "poly": lambda step, steps, cycle, milestones: max(0.0, 1 - step / steps) ** 0.9,
+    "exponential": lambda step, steps, cycle, milestones: 0.01 ** (step / steps),
+    "multistep": lambda step, steps, cycle, milestones: (
+        0.1 ** sum(step / steps >= share for share in milestones)
+    ),
+    "constant": lambda step, steps, cycle, milestones: 1.0,
 }
-CYCLIC = ("warm_restarts", "step")
 PRECISIONS = ("float32", "bfloat16", "auto")
 KEEPS = ("last", "best")
 
@@ -45,23 +50,34 @@ class TrainingSettings:
     checkpoint_seconds: float = 60.0
     seed: int = 0
     optimiser: str = "adamw"  # adamw, adam, sgd
-    schedule: str = "cosine"  # cosine, warm_restarts, poly, step, constant
-    cycle: int = 0  # steps between warm restarts, or between the falls of "step"
+    schedule: str = "cosine"  # cosine, warm_restarts, poly, exponential, multistep, constant
+    cycle: int = 0  # steps between warm restarts
     accumulate: int = 1  # batches whose mean gradient makes one step
     validate_every: int = 0  # steps; the end is validated too; 0: never
     keep: str = "last"  # or "best": the weights of the highest validation Dice
     events: bool = False  # also write TensorBoard event files
+    milestones: tuple[float, ...] = ()  # shares of the run; multistep falls to a tenth at each
+    # Regular expressions found in the names of parameters -> their share of the learning rate.
+    rates: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self):
         _require_known("optimiser", self.optimiser, OPTIMISERS)
         _require_known("schedule", self.schedule, SCHEDULES)
         _require_known("precision", self.precision, PRECISIONS)
         _require_known("choice of weights to keep", self.keep, KEEPS)
-        if self.schedule in CYCLIC and self.cycle < 1:
+        if self.schedule == "warm_restarts" and self.cycle < 1:
             raise SamnbError(
-                f"The schedule '{self.schedule}' has a cycle of {self.cycle} steps.",
-                "give it one of at least 1.",
+                f"Warm restarts have a cycle of {self.cycle} steps.", "give one of at least 1."
             )
+        if self.schedule == "multistep" and not self.milestones:
+            raise SamnbError("The schedule 'multistep' has no milestones.", "give some.")
+        if not all(0 < share < 1 for share in self.milestones):
+            raise SamnbError(
+                f"Milestones at {', '.join(map(str, self.milestones))} of the run.",
+                "give shares between 0 and 1, such as 0.6 for epoch 120 of 200.",
+            )
+        if not all(share > 0 for share in self.rates.values()):
+            raise SamnbError("A share of the learning rate is not above 0.", "correct `rates`.")
         if self.accumulate < 1:
             raise SamnbError(f"{self.accumulate} batches make no step.", "accumulate at least 1.")
 
@@ -81,17 +97,52 @@ def learning_rate(settings: TrainingSettings, step: int) -> float:
     if step < settings.warmup:
         return settings.learning_rate * (step + 1) / settings.warmup
     steps = max(1, settings.steps - settings.warmup)
-    share = SCHEDULES[settings.schedule](step - settings.warmup, steps, settings.cycle)
+    share = SCHEDULES[settings.schedule](
+        step - settings.warmup, steps, settings.cycle, settings.milestones
+    )
     return settings.learning_rate * (settings.final + (1 - settings.final) * share)
 
 
+def parameter_groups(
+    settings: TrainingSettings, method: nn.Module
+) -> list[nn.Parameter] | list[dict[str, Any]]:
+    """The trainable parameters; where `settings.rates` names some, in groups by their "share"."""
+    trained = {name: value for name, value in method.named_parameters() if value.requires_grad}
+    if not settings.rates:
+        return list(trained.values())
+    shares = dict.fromkeys(trained, 1.0)
+    patterns: dict[str, str] = {}
+    for pattern, share in settings.rates.items():
+        names = [name for name in trained if re.search(pattern, name)]
+        if not names:
+            raise SamnbError(f"'{pattern}' names no trainable parameter.", "correct `rates`.")
+        if twice := [name for name in names if name in patterns]:
+            raise SamnbError(
+                f"'{patterns[twice[0]]}' and '{pattern}' both name {twice[0]}.",
+                "let one of `rates` name each parameter.",
+            )
+        patterns |= dict.fromkeys(names, pattern)
+        shares |= dict.fromkeys(names, share)
+    return [
+        {"params": [value for name, value in trained.items() if shares[name] == share],
+         "share": share}
+        for share in dict.fromkeys(shares.values())
+    ]  # fmt: skip
+
+
 def build_optimiser(
-    settings: TrainingSettings, parameters: list[nn.Parameter]
+    settings: TrainingSettings, parameters: list[nn.Parameter] | list[dict[str, Any]]
 ) -> torch.optim.Optimizer:
-    """The optimiser of that name, at the peak learning rate."""
+    """The optimiser of that name, at the peak learning rate; parameters, or groups of them."""
     return OPTIMISERS[settings.optimiser](
         parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
+
+
+def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """The learning rate of every group is its share of `rate`."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate * group.get("share", 1.0)
 
 
 def resolve_precision(name: str, device: torch.device | str) -> str:
