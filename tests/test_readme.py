@@ -59,11 +59,11 @@ def test_the_method_of_the_readme_learns_is_examined_and_stands_in_the_table(add
     get_command(cli.app).main(
         [*asked, "--profile", str(tmp_path / "tiny.yaml")], standalone_mode=False
     )
-    wanted = Run(added, "grey_range", 4, 1)
-    record = make_record(wanted, progress=False)  # made by the command, loaded here
+    run = Run(added, "grey_range", 4, 1)
+    record = make_record(run, progress=False)  # made by the command, loaded here
     history = [note["loss"] for note in record.facts["history"]]
     assert history[-1] < history[0]
-    learned = load_method(wanted, progress=False).edges.detach()
+    learned = load_method(run, progress=False).edges.detach()
     assert not torch.equal(learned, torch.tensor([0.4, 0.8]))
     table = segmentation_table(load_cases(added), "home")
     assert table.index.tolist() == ["Grey range-4"]
