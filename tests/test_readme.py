@@ -30,19 +30,19 @@ def _blocks(text: str, language: str) -> list[str]:
 
 @pytest.fixture
 def added(tmp_path, monkeypatch):
-    """The tiny world, and the README's method: its file written, its line in the registry."""
+    """The tiny world, and the README's method: its file written, its name in the registry."""
     monkeypatch.setenv("SAMNB_DATA", str(tmp_path))
     monkeypatch.setenv("SAMNB_RESULTS", str(tmp_path / "results"))
-    name = Path(re.search(r"^`(samnb/models/\w+\.py)`:$", METHOD, re.MULTILINE)[1]).stem
-    source, line = _blocks(METHOD, "python")
+    name = Path(re.search(r"^`(samnb/systems/\w+\.py)`:$", METHOD, re.MULTILINE)[1]).stem
+    (source,) = _blocks(METHOD, "python")
     path = tmp_path / f"{name}.py"
     path.write_text(source)
-    spec = importlib.util.spec_from_file_location(f"samnb.models.{name}", path)
+    spec = importlib.util.spec_from_file_location(f"samnb.systems.{name}", path)
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, spec.name, module)
     spec.loader.exec_module(module)
-    entry = eval("{" + line + "}", {"System": registry.System, name: module})
-    monkeypatch.setitem(registry.SYSTEMS, *entry.popitem())
+    assert list(module.SYSTEMS) == [name]
+    monkeypatch.setitem(registry.SYSTEMS, name, module.SYSTEMS[name])
     # Few steps, so each of them is longer.
     hasty = tiny.PROFILE.replace("precision: float32", "precision: float32, learning_rate: 0.02")
     monkeypatch.setattr(tiny, "PROFILE", hasty)
