@@ -86,8 +86,8 @@ def test_pictures_of_a_folder_not_ones_own_are_checked(tmp_path):
     asked = samnb("data", "check", str(tmp_path))
     assert asked.returncode == 1
     assert "unknown whose picture it is" in asked.stderr
-    told = samnb("data", "check", str(tmp_path), "--patient", r"i(\d+)_")
-    assert told.returncode == 0
+    named = samnb("data", "check", str(tmp_path), "--patient", r"i(\d+)_")
+    assert named.returncode == 0
     wrong = samnb("data", "check", str(tmp_path), "--patient", "(")
     assert wrong.returncode != 0
     assert "correct the expression" in wrong.stderr

@@ -48,6 +48,6 @@ def test_a_file_that_was_changed_is_read_again(file):
 
 def test_imports_can_be_followed_up_to_a_border():
     reached = {path.name for path in imported_files("samnb/training/batches.py")}
-    assert {"batches.py", "slices.py", "build.py", "errors.py"} <= reached
+    assert {"batches.py", "slices.py", "parts.py", "errors.py"} <= reached
     ended = imported_files("samnb/training/batches.py", lambda path: "data" in Path(path).parts)
-    assert {path.name for path in ended} & {"slices.py", "build.py"} == set()
+    assert {path.name for path in ended} & {"slices.py", "parts.py"} == set()

@@ -10,16 +10,15 @@ import pytest
 from samnb.base import paths
 from samnb.base.errors import DataError, LeakError, SamnbError
 from samnb.data import splits
-from samnb.studies import (
+from samnb.data.settings import (
     CohortSettings,
     DataSettings,
     FolderSettings,
     PhantomSettings,
-    Profile,
     SliceSettings,
     SplitSettings,
-    load_profile,
 )
+from samnb.studies import Profile, load_profile
 from samnb.studies import cohorts as cohort
 
 PROFILE = Profile(
@@ -27,8 +26,8 @@ PROFILE = Profile(
     seed=3,
     data=DataSettings(
         cohorts={
-            "lits": CohortSettings("lits", "liver", PhantomSettings("lits", 8)),
-            "whole-body": CohortSettings("totalsegmentator", "liver", folder="bodies"),
+            "lits": CohortSettings("lits", ("liver",), PhantomSettings("lits", 8)),
+            "whole-body": CohortSettings("totalsegmentator", ("liver",), folder="bodies"),
         },
         splits={
             "lits": SplitSettings(train=4, validation=1, test=2),
@@ -83,7 +82,7 @@ def test_labelled_rows_are_positive_slices_of_training_patients(home):
     train = cohort.cohort_split(PROFILE, "lits").train
     few, more = (cohort.labelled_rows(PROFILE, "lits", count) for count in (2, 6))
     assert list(more[:2]) == list(few)
-    assert slices.masks[more].any(axis=(1, 2)).all()
+    assert slices.masks[more].any(axis=(2, 3)).all()
     assert set(slices.index.loc[more, "patient"]) <= set(train)
 
 
@@ -180,7 +179,7 @@ def two_sites(**changes) -> Profile:
     """Two cohorts out of one folder, told apart by the name of the patient."""
     north = CohortSettings(
         "folder",
-        "tumour",
+        ("tumour",),
         folder="brains",
         root="real",
         rules=FolderSettings(patient="(N[0-9]+|S[0-9]+)_", targets={"tumour": (1,)}),
@@ -220,7 +219,7 @@ def test_what_is_wrong_with_a_cohort_of_a_folder_is_said(brains, monkeypatch):
     with pytest.raises(SamnbError, match=r"no root 'moon'.*use data or real"):
         cohort.cohort_scans(two_sites(root="moon"), "north")
     with pytest.raises(DataError, match=r"no target 'bone'.*choose among tumour, any"):
-        cohort.cohort_scans(two_sites(target="bone"), "north")
+        cohort.cohort_scans(two_sites(targets=("bone",)), "north")
     monkeypatch.setenv("SAMNB_REAL", "nowhere")
     with pytest.raises(DataError, match=r"nowhere/brains: .*not there\. Remedy: set SAMNB_REAL"):
         cohort.cohort_scans(two_sites(), "north")

@@ -1,6 +1,7 @@
 """Runs: made once, resumed after a kill to the same bytes, known by what they depend on."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from samnb.base.definitions import reached
 from samnb.base.errors import SamnbError
 from samnb.data import slices, slicing
 from samnb.evaluation import examine as evaluation
-from samnb.runs import keys, runner
+from samnb.runs import examine, keys, runner, train
 from samnb.runs.certification.certificates import add_certificate
 from samnb.runs.keys import first_run, identify, key, standing
 from samnb.runs.records import Contents, read_record, write_record
@@ -38,6 +39,8 @@ from samnb.runs.runner import (
 from samnb.studies import load_profile
 from samnb.studies.cohorts import cohort_slices
 from samnb.systems import registry
+from samnb.systems.map_prompted import MixSettings
+from samnb.systems.system import System
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +60,7 @@ def profile(prepared, tmp_path, monkeypatch):
 
 
 def _no_training(monkeypatch):
-    monkeypatch.setattr(runner.teaching, "teach", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(runner.train, "train", lambda *_: pytest.fail("trained again"))
 
 
 def test_a_run_leaves_a_whole_record(profile):
@@ -83,24 +86,24 @@ def test_a_run_leaves_a_whole_record(profile):
 
 
 def test_a_fresh_run_is_loaded_and_force_makes_it_anew(profile, monkeypatch):
-    wanted = Run(profile, "tiny", 2, 1)
-    first = make_record(wanted, progress=False)
+    run = Run(profile, "tiny", 2, 1)
+    first = make_record(run, progress=False)
     with monkeypatch.context() as patch:
         _no_training(patch)
-        assert make_record(wanted, progress=False).facts == first.facts
+        assert make_record(run, progress=False).facts == first.facts
         with pytest.raises(pytest.fail.Exception, match="trained again"):
-            make_record(wanted, progress=False, force=True)
-    again = make_record(wanted, progress=False, force=True)
+            make_record(run, progress=False, force=True)
+    again = make_record(run, progress=False, force=True)
     assert again.slices.equals(first.slices)
     assert again.facts["history"] == first.facts["history"]
 
 
 def test_a_killed_run_ends_bit_for_bit_as_one_that_was_not(profile, tmp_path):
-    wanted = Run(profile, "tiny", 4, 2)
+    run = Run(profile, "tiny", 4, 2)
     folder = str(Path(profile.data.cohorts["home"].folder).parent)
     code = (
         "import os, sys, signal; import tiny; from pathlib import Path\n"
-        "from samnb import batches, teaching; from samnb.models import registry\n"
+        "from samnb.runs import train; from samnb.systems import registry\n"
         "from samnb.runs.runner import make_record; from samnb.runs.run import Run\n"
         "from dataclasses import replace\n"
         "registry.SYSTEMS.update(tiny.SYSTEMS)\n"
@@ -125,16 +128,16 @@ def test_a_killed_run_ends_bit_for_bit_as_one_that_was_not(profile, tmp_path):
         check=False,
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    assert read_record(wanted) is None
-    training = tmp_path / "training" / identify(wanted).keys["weights"]
+    assert read_record(run) is None
+    training = tmp_path / "training" / identify(run).keys["weights"]
     assert torch.load(training / "checkpoint.pt", weights_only=True)["step"] == 8
-    resumed = make_record(wanted, progress=False)
-    weights = load_method(wanted, progress=False).state_dict()
+    resumed = make_record(run, progress=False)
+    weights = load_method(run, progress=False).state_dict()
     files = {name: (resumed.folder / name).read_bytes()
              for name in ("cases.csv.gz", "answers.npz")}  # fmt: skip
 
-    whole = make_record(wanted, progress=False, force=True)
-    for name, value in load_method(wanted, progress=False).state_dict().items():
+    whole = make_record(run, progress=False, force=True)
+    for name, value in load_method(run, progress=False).state_dict().items():
         assert torch.equal(value, weights[name]), name
     assert {name: (whole.folder / name).read_bytes() for name in files} == files
     assert whole.facts["history"] == resumed.facts["history"]
@@ -142,8 +145,8 @@ def test_a_killed_run_ends_bit_for_bit_as_one_that_was_not(profile, tmp_path):
 
 
 def test_only_what_a_run_depends_on_changes_its_key(profile, monkeypatch):
-    wanted = Run(profile, "tiny", 4, 1)
-    before = key(wanted)
+    run = Run(profile, "tiny", 4, 1)
+    before = key(run)
     learning = profile.learning | {"other": replace(profile.learning["sam"], epochs=9)}
     other = replace(profile, seeds=(5,), mix=replace(profile.mix, guidance=3), learning=learning)
     assert key(Run(other, "tiny", 4, 1)) == before  # `tiny` reads none of them
@@ -155,7 +158,7 @@ def test_only_what_a_run_depends_on_changes_its_key(profile, monkeypatch):
         Run(profile, "tiny", 4, 1, ("data.splits.home.test=1",)),
     ):
         assert key(changed) != before, changed
-    assert key(wanted) == before
+    assert key(run) == before
 
 
 def _code_changes(monkeypatch, stage):
@@ -173,26 +176,46 @@ def _code_changes(monkeypatch, stage):
     monkeypatch.setattr(keys, "code_of", code_of)
 
 
+def test_a_run_in_another_process_looks_its_data_up_anew(profile):
+    run = Run(profile, "tiny", 2, 1)
+    here = run.data
+    assert run.data is here  # to list thousands of pictures takes seconds
+    sent = pickle.dumps(run)
+    assert len(sent) < 5_000  # no pictures in it
+    there = pickle.loads(sent)
+    assert there == run
+    assert "data" not in vars(there)
+    assert there.data is not here
+    assert np.array_equal(there.data.marked, here.marked)
+    assert there.data.slices.folder == here.slices.folder
+
+
+def test_who_prompts_is_part_of_the_key_of_a_system_that_is_prompted(prompted):
+    others = replace(prompted, users=("all",))
+    assert key(Run(others, "tiny_prompted", 2, 1)) != key(Run(prompted, "tiny_prompted", 2, 1))
+    assert key(Run(others, "tiny", 2, 1)) == key(Run(prompted, "tiny", 2, 1))
+
+
 def test_a_stale_run_says_why_and_is_made_anew(profile, monkeypatch, capsys):
-    wanted = Run(profile, "tiny", 2, 1)
-    before = make_record(wanted, progress=False).facts["key"]
-    assert state(wanted) == "fresh"
+    run = Run(profile, "tiny", 2, 1)
+    before = make_record(run, progress=False).facts["key"]
+    assert state(run) == "fresh"
     _code_changes(monkeypatch, "weights")
-    assert state(wanted) == "stale"
+    assert state(run) == "stale"
     reason = "changed: code (samnb/training/loop.py)"
-    assert standing(read_record(wanted), identify(wanted)) == ("stale", reason)
-    record = make_record(wanted, progress=False)
+    assert standing(read_record(run), identify(run)) == ("stale", reason)
+    record = make_record(run, progress=False)
     assert f"made anew; {reason}" in capsys.readouterr().err
     assert record.facts["key"] != before
-    assert state(wanted) == "fresh"
+    assert state(run) == "fresh"
 
 
 def test_stale_measures_are_taken_again_from_the_answers_that_were_kept(
     profile, monkeypatch, capsys
 ):
-    wanted = Run(profile, "tiny", 2, 1)
-    first = make_record(wanted, progress=False)
-    assert set(first.answers) == {"home", "abroad"}
+    run = Run(profile, "tiny", 2, 1)
+    first = make_record(run, progress=False)
+    assert set(first.answers) == {("home", "nobody"), ("abroad", "nobody")}
     dice = evaluation.measure_slices
     monkeypatch.setattr(
         evaluation,
@@ -202,101 +225,149 @@ def test_stale_measures_are_taken_again_from_the_answers_that_were_kept(
     _code_changes(monkeypatch, "measures")
     _no_training(monkeypatch)
     monkeypatch.setattr(runner, "examine_run", lambda *_: pytest.fail("asked again"))
-    again = make_record(wanted, progress=False)
+    again = make_record(run, progress=False)
     assert "measured again; changed: code (samnb/evaluation/metrics.py)" in capsys.readouterr().err
     assert (again.slices["hd"] == 7).all()
     assert again.facts["summary"]["home"]["hd"] == 7
     assert again.slices["dice"].equals(first.slices["dice"])
     assert again.facts["history"] == first.facts["history"]
-    assert state(wanted) == "fresh"
+    assert state(run) == "fresh"
+
+
+class Prompter:
+    """A user in place of those there are: prompts once, with its name."""
+
+    rounds = 1
+
+    def __init__(self, name):
+        self.name = name
+
+    def prompts(self, truths, names, answers=None, earlier=None):
+        return self.name
+
+    def __str__(self):
+        return self.name
+
+
+@pytest.fixture
+def prompted(profile, monkeypatch):
+    """The profile with two users, whose names are what they say."""
+    for module in (train, examine):
+        monkeypatch.setattr(module, "find_user", Prompter)
+    return replace(profile, users=("all", "none"))
+
+
+def test_a_system_that_is_prompted_answers_every_user_in_tables_of_one_record(prompted):
+    run = Run(prompted, "tiny_prompted", 2, 1)
+    record = make_record(run, progress=False)
+    assert set(record.answers) == {
+        (cohort, user) for cohort in ("home", "abroad") for user in ("all", "none")
+    }
+    slices = record.slices
+    assert slices.groupby(["cohort", "user"]).size().tolist() == [16] * 4
+    shown = slices[slices["label"] == 1]
+    assert (shown[shown["user"] == "all"]["dice"] > 0).all()
+    assert (shown[shown["user"] == "none"]["dice"] == 0).all()
+    first = slices[(slices["user"] == "all") & (slices["cohort"] == "home")]
+    assert record.facts["summary"]["home"]["dice"] == pytest.approx(first["dice"].mean(), abs=1e-5)
+    assert record.pictures["masks"].all()  # pictures are for the first user
+
+
+def test_a_system_that_prompts_itself_is_asked_by_nobody(profile):
+    users = replace(profile, users=("all", "none"))
+    assert [str(user) for user in train.users_of(Run(users, "tiny", 2, 1))] == ["nobody"]
 
 
 def test_stale_answers_are_given_again_by_the_weights_at_hand(profile, monkeypatch):
-    wanted = Run(profile, "tiny", 2, 1)
-    first = make_record(wanted, progress=False)
+    run = Run(profile, "tiny", 2, 1)
+    first = make_record(run, progress=False)
     _code_changes(monkeypatch, "answers")
-    assert state(wanted) == "stale"
+    assert state(run) == "stale"
     _no_training(monkeypatch)
-    assert make_record(wanted, progress=False).slices.equals(first.slices)
-    assert state(wanted) == "fresh"
+    assert make_record(run, progress=False).slices.equals(first.slices)
+    assert state(run) == "fresh"
 
 
 def test_a_record_without_answers_gets_them_from_weights_at_hand(profile):
-    wanted = Run(profile, "tiny", 2, 1)
-    record = make_record(wanted, progress=False)
+    run = Run(profile, "tiny", 2, 1)
+    record = make_record(run, progress=False)
     before = {path.name: path.read_bytes() for path in record.folder.iterdir()}
-    write_record(wanted, Contents(record.facts, record.cases, {}, record.pictures))
-    bare = read_record(wanted)
+    write_record(run, Contents(record.facts, record.cases, {}, record.pictures))
+    bare = read_record(run)
     assert not bare.answers
-    assert weights_at_hand(wanted)
-    keep_answers(wanted, bare, load_method(wanted, progress=False), progress=False)
+    assert weights_at_hand(run)
+    keep_answers(run, bare, load_method(run, progress=False), progress=False)
     assert {path.name: path.read_bytes() for path in record.folder.iterdir()} == before
     other = load_method(Run(profile, "tiny", 2, 2), progress=False)
     with pytest.raises(SamnbError, match="answer otherwise"):
-        keep_answers(wanted, bare, other, progress=False)
+        keep_answers(run, bare, other, progress=False)
     assert not weights_at_hand(Run(profile, "tiny", 4, 1))
 
 
 def test_a_certificate_keeps_a_record_of_older_code(profile, monkeypatch):
-    wanted = Run(profile, "tiny", 2, 1)
-    old = identify(wanted)
-    make_record(wanted, progress=False)
-    weights = load_method(wanted, progress=False).state_dict()
+    run = Run(profile, "tiny", 2, 1)
+    old = identify(run)
+    make_record(run, progress=False)
+    weights = load_method(run, progress=False).state_dict()
     _code_changes(monkeypatch, "weights")
-    new = identify(wanted)
-    assert state(wanted) == "stale"
+    new = identify(run)
+    assert state(run) == "stale"
     line = {"slices": {}, "runs": {"tiny": [old.recipe, "between"]}}
     add_certificate(line)
-    assert state(wanted) == "stale"
+    assert state(run) == "stale"
     add_certificate({"slices": {}, "runs": {"tiny": ["between", new.recipe]}})
-    assert state(wanted) == "certified"
+    assert state(run) == "certified"
     _no_training(monkeypatch)
-    assert make_record(wanted, progress=False).facts["key"] == old.key  # loaded, not made
-    for name, value in load_method(wanted, progress=False).state_dict().items():
+    assert make_record(run, progress=False).facts["key"] == old.key  # loaded, not made
+    for name, value in load_method(run, progress=False).state_dict().items():
         assert torch.equal(value, weights[name]), name
     other = replace(profile, seed=8)  # other splits: no certificate speaks for data
     assert state(Run(other, "tiny", 2, 1)) == "stale"
 
 
 def test_code_that_is_not_committed_writes_no_record_into_the_checkout(profile, monkeypatch):
-    wanted = Run(profile, "tiny", 2, 1)
+    run = Run(profile, "tiny", 2, 1)
     monkeypatch.setattr(
         checkout, "changed_code", lambda: ["samnb/training/losses.py", "samnb/new.py"]
     )
-    make_record(wanted, progress=False)  # into a folder of its own: nobody minds
+    make_record(run, progress=False)  # into a folder of its own: nobody minds
     monkeypatch.setattr(checkout, "results_root", lambda: checkout.CHECKOUT / "results")
-    make_record(wanted, progress=False)  # it is there
+    make_record(run, progress=False)  # it is there
     with pytest.raises(SamnbError, match=r"samnb/training/losses.py and 1 more.*not as committed"):
         make_record(Run(profile, "tiny", 2, 2), progress=False)
 
 
 def test_a_system_that_reads_more_than_it_declares_is_refused(profile, monkeypatch):
-    monkeypatch.setitem(registry.SYSTEMS, "sly", registry.System("Sly", tiny.build))
+    monkeypatch.setitem(registry.SYSTEMS, "sly", System("Sly", tiny.build))
     with pytest.raises(SamnbError, match="Sly reads `prompting`"):
         make_record(Run(profile, "sly", 2, 1), progress=False)
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"labels": "either"}, {"reads": ("prompting", "mix")}, {"title": "Another name"}],
+    [
+        {"labels": "either"},
+        {"settings": tiny.READS | {"mix": MixSettings}},
+        {"title": "Another name"},
+    ],
 )
 def test_how_a_system_is_registered_is_part_of_the_key(profile, monkeypatch, change):
-    wanted = Run(profile, "tiny", 2, 1)
-    before = key(wanted)
+    run = Run(profile, "tiny", 2, 1)
+    before = key(run)
     monkeypatch.setitem(registry.SYSTEMS, "tiny", replace(tiny.SYSTEMS["tiny"], **change))
-    assert (key(wanted) == before) == ("title" in change)
+    assert (key(run) == before) == ("title" in change)
 
 
 def test_another_way_to_cut_scans_makes_another_cache_and_another_key(profile, monkeypatch):
-    wanted = Run(profile, "tiny", 2, 1)
-    before, folder = identify(wanted), cohort_slices(profile, "home").folder
+    run = Run(profile, "tiny", 2, 1)
+    before, folder = identify(run), cohort_slices(profile, "home").folder
     rolled = slicing.fit_mask
     monkeypatch.setattr(slicing, "fit_mask", lambda *parts: np.roll(rolled(*parts), 9, axis=0))
     monkeypatch.setattr(slices, "_cutting_code", lambda: "rolls masks")
     keys._content.cache_clear()
     for cohort in ("home", "abroad"):  # not in worker processes, where nothing is patched
         assert cohort_slices(profile, cohort, workers=1).folder != folder
-    after = identify(wanted)
+    after = identify(run)
     assert after.data["slices of home"] != before.data["slices of home"]
     assert all(after.keys[stage] != before.keys[stage] for stage in keys.STAGES)
 
@@ -306,18 +377,19 @@ def test_geometry_and_slicing_count_as_code_of_the_slices(profile):
     assert {
         "samnb/data/geometry.py",
         "samnb/data/slicing.py",
-        "samnb/data/layouts/__init__.py",
+        "samnb/data/layouts/lits.py",
+        "samnb/data/layouts/targets.py",
     } <= files
 
 
 @pytest.mark.parametrize("library", keys.LIBRARIES)
 def test_every_library_that_computes_counts(profile, monkeypatch, library):
-    wanted, real = Run(profile, "tiny", 2, 1), keys.version
-    before = identify(wanted)
+    run, real = Run(profile, "tiny", 2, 1), keys.version
+    before = identify(run)
     monkeypatch.setattr(keys, "version", lambda name: real(name) + "+other_build")
-    assert identify(wanted) == before
+    assert identify(run) == before
     monkeypatch.setattr(keys, "version", lambda name: "9" if name == library else real(name))
-    assert identify(wanted).keys["weights"] != before.keys["weights"]
+    assert identify(run).keys["weights"] != before.keys["weights"]
 
 
 def test_the_code_of_every_stage_begins_somewhere():
@@ -343,20 +415,20 @@ def test_the_first_system_is_made_once_and_shared(profile, monkeypatch):
 
 
 def test_weights_that_are_gone_are_trained_again(profile, tmp_path):
-    wanted = Run(profile, "tiny_full", None, 1)
-    record = make_record(wanted, progress=False)
+    run = Run(profile, "tiny_full", None, 1)
+    record = make_record(run, progress=False)
     assert record.name == "Tiny full"
-    before = load_method(wanted, progress=False).state_dict()
+    before = load_method(run, progress=False).state_dict()
     for path in (tmp_path / "trained" / record.facts["keys"]["weights"]).iterdir():
         path.unlink()
-    again = load_method(wanted, progress=False)
+    again = load_method(run, progress=False)
     assert not again.training
     assert all(torch.equal(value, before[name]) for name, value in again.state_dict().items())
 
 
 def test_two_processes_never_make_the_same_run(profile, monkeypatch, capsys):
-    wanted = Run(profile, "tiny", 2, 1)
-    identity = identify(wanted)
+    run = Run(profile, "tiny", 2, 1)
+    identity = identify(run)
     made = []
     real = runner._make
 
@@ -375,8 +447,8 @@ def test_two_processes_never_make_the_same_run(profile, monkeypatch, capsys):
         return real(*parts)
 
     monkeypatch.setattr(runner, "_make", slow)
-    make_record(wanted, progress=False)
-    make_record(wanted, progress=False)
+    make_record(run, progress=False)
+    make_record(run, progress=False)
     assert len(made) == 1
 
 
@@ -389,12 +461,12 @@ def test_several_runs_in_their_order(profile):
 def _breaks(monkeypatch, system, seed):
     real = runner.train.train
 
-    def teach(wanted, *rest):
-        if (wanted.system, wanted.seed) == (system, seed):
+    def train(run, *rest):
+        if (run.system, run.seed) == (system, seed):
             raise RuntimeError("broken")
-        return real(wanted, *rest)
+        return real(run, *rest)
 
-    monkeypatch.setattr(runner.teaching, "teach", teach)
+    monkeypatch.setattr(runner.train, "train", train)
 
 
 def test_a_run_that_fails_leaves_the_others_going_but_for_those_that_build_on_it(
@@ -402,8 +474,8 @@ def test_a_run_that_fails_leaves_the_others_going_but_for_those_that_build_on_it
 ):
     _breaks(monkeypatch, "tiny_image", 1)
     names = ("tiny_second", "tiny_image")
-    wanted = [Run(profile, name, 0, seed) for name in names for seed in (1, 2)]
-    results = {str(each): result for each, result in make_each(wanted, progress=False)}
+    runs = [Run(profile, name, 0, seed) for name in names for seed in (1, 2)]
+    results = {str(each): result for each, result in make_each(runs, progress=False)}
     assert {name: isinstance(result, Exception) for name, result in results.items()} == {
         "tiny_second, 0 labels, seed 1": True,
         "tiny_second, 0 labels, seed 2": False,
@@ -412,7 +484,7 @@ def test_a_run_that_fails_leaves_the_others_going_but_for_those_that_build_on_it
     }
     assert "builds on tiny_image, 0 labels, seed 1" in str(results["tiny_second, 0 labels, seed 1"])
     with pytest.raises(SamnbError, match="it builds on"):
-        make_records(wanted, progress=False)
+        make_records(runs, progress=False)
 
 
 def test_the_command_names_the_runs_that_fail_and_makes_the_others(profile, monkeypatch, capsys):
@@ -421,12 +493,12 @@ def test_the_command_names_the_runs_that_fail_and_makes_the_others(profile, monk
     command = get_command(cli.app)
     with pytest.raises(SamnbError, match="2 of 4 runs failed"):
         command.main(["run", "tiny", "--all", "--profile", path], standalone_mode=False)
-    told = capsys.readouterr()
-    assert [line.split(":")[0] for line in told.out.splitlines()] == [
+    said = capsys.readouterr()
+    assert [line.split(":")[0] for line in said.out.splitlines()] == [
         "Tiny-2, seed 2",
         "Tiny-4, seed 2",
     ]
-    assert "failed: tiny, 2 labels, seed 1: broken" in told.err
+    assert "failed: tiny, 2 labels, seed 1: broken" in said.err
     assert state(Run(profile, "tiny_image", 0, 1)) == "missing"  # not asked for
     with pytest.raises(SamnbError, match="No run of tiny-full"):
         command.main(["run", "tiny-full", "--all", "--profile", path], standalone_mode=False)
@@ -490,8 +562,8 @@ def test_a_planned_run_may_change_several_settings_and_use_all_masks():
     runs = plan(load_profile("real_brain_long"))
     fewest = next(each for each in runs if "improved.negatives=0.0" in each.changes)
     assert len(fewest.changes) == 6
-    assert not fewest.chosen.improved.soft
-    assert fewest.chosen.mix.guidance == 0.1
+    assert not fewest.settings.improved.soft
+    assert fewest.settings.mix.guidance == 0.1
     assert fewest.profile.data == load_profile("real_brain").data  # only what is learned differs
     longer = [each for each in plan(load_profile("real_brain")) if each.changes]
     assert {each.labels for each in longer} == {50, None}

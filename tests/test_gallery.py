@@ -84,8 +84,8 @@ class Slices:
     index = pd.DataFrame({"scan": ["a"] * 4 + ["b"] * 4, "slice": range(8)})
 
     def load(self, rows):
-        masks = np.zeros((len(rows), SIDE, SIDE), dtype=np.uint8)
-        masks[range(len(rows)), rows] = 1
+        masks = np.zeros((len(rows), 1, SIDE, SIDE), dtype=np.uint8)
+        masks[range(len(rows)), 0, rows] = 1
         return np.zeros((len(rows), 1, SIDE, SIDE), dtype=np.float32), masks
 
 
@@ -96,6 +96,7 @@ def test_only_slices_that_every_system_answered_are_shown():
     assert list(shown.answers) == ["B", "A"]
     assert sorted(shown.rows) == [1, 5]
     assert sorted(zip(shown.scans, shown.numbers, strict=True)) == [("a", 1), ("b", 5)]
+    assert shown.truths.shape == (2, SIDE, SIDE)
     for masks in shown.masks.values():
         np.testing.assert_array_equal(masks, shown.truths)
 

@@ -30,13 +30,13 @@ def _records(*cells):
     ("code", "records"),
     [
         ("x = load_cases(profile)", {"CAM alone", "SAM-PP-5", "U-Net"}),
-        ("run(Run(profile, 'sam_pp', 5, 1))", {"SAM-PP-5"}),
+        ("make_record(Run(profile, 'sam_pp', 5, 1))", {"SAM-PP-5"}),
         (
             "for form in ('sam_pp', 'unet'):\n    load_method(Run(profile, form))",
             {"SAM-PP-5", "U-Net"},
         ),
         ("{f: load_method(Run(profile, f)) for f in ('unet',)}", {"U-Net"}),
-        ("run(Run(profile, unknown(), 5, 1))", {"CAM alone", "SAM-PP-5", "U-Net"}),
+        ("make_record(Run(profile, unknown(), 5, 1))", {"CAM alone", "SAM-PP-5", "U-Net"}),
         ("print('sam_pp')", set()),
         ("mine = load_profile('real_mine')\nx = load_cases(mine)", set()),
     ],

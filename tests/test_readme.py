@@ -179,11 +179,10 @@ def test_two_targets_in_two_channels_in_slices_and_in_volumes_under_every_user(t
         for table in (of_slices, of_scans, of_volumes):
             assert set(table["user"]) == {name}
         dice[name] = [table.groupby("target")["dice"].mean() for table in (of_scans, of_volumes)]
-    print({n: [d["ball"].round(3) for d in v] for n, v in dice.items()})
     for told, alone in zip(zip(*[dice[name] for name in USERS[1:]], strict=True),
                            dice["nobody"], strict=True):  # fmt: skip
         # Nobody says that the decoy, as bright as the ball, is none; whoever points or boxes does.
-        assert alone["core"] > 0.9 > alone["ball"]
+        assert alone["core"] > 0.97 > 0.95 > alone["ball"]
         assert all(each["ball"] > alone["ball"] + 0.02 for each in told)
 
 

@@ -88,7 +88,7 @@ def test_slices_of_a_patient_keep_one_scale(data_root):
     slices, faults = prepare(patient, profile.data.slices, data_root, workers=1, progress=False)
     assert not faults
     brightest = [open_scan(scan).image.read(2, slice(None)).max() for scan in patient]
-    shown = slices.images.max(axis=(1, 2)) / LEVELS
+    shown = slices.images.max(axis=(1, 2, 3)) / LEVELS
     assert (shown <= np.array(brightest) / 255 + 1e-4).all()  # halving averages, never adds
     assert set(slices.index["label"]) == {0, 1}
 
@@ -104,7 +104,7 @@ def test_organ_masks_come_back_to_the_grid_of_the_scan(data_root, organ):
         assert len(slices) == truth.shape[2]
         geometry = slices.geometry(scan.scan)
         assert geometry.spacing == pytest.approx((7.7, 1.25, 1.25), abs=0.01)
-        back = restore_mask(np.asarray(slices.masks), slices.index["slice"], geometry) > 0
+        back = restore_mask(np.asarray(slices.masks[:, 0]), slices.index["slice"], geometry) > 0
         assert back.shape == truth.shape
         assert 2 * (back & truth).sum() / (back.sum() + truth.sum()) >= least
 
@@ -115,5 +115,5 @@ def test_right_and_left_are_where_radiologists_look(data_root):
         profile = load_profile(f"real_mr_{organ}")
         scans = cohort.cohort_scans(profile, "mr")[:1]
         slices, _ = prepare(scans, profile.data.slices, data_root, workers=1, progress=False)
-        columns = slices.masks.sum(axis=(0, 1))
+        columns = slices.masks.sum(axis=(0, 1, 2))
         assert (columns[:64].sum() > columns[64:].sum()) == left

@@ -20,7 +20,6 @@ from samnb.evaluation.metrics import METRICS
 from samnb.runs import stock_nnunet
 from samnb.runs.records import Contents, write_record
 from samnb.runs.run import Run
-from samnb.runs.train import training_data
 from samnb.studies.cohorts import cohort_split
 from samnb.training.settings import LearningSettings
 
@@ -39,7 +38,7 @@ def run(tmp_path, monkeypatch):
 @pytest.fixture
 def given(run, tmp_path):
     """What ours may look at, and the folder of the same slices for nnU-Net."""
-    seen = training_data(run)
+    seen = run.data
     stock_nnunet.write_dataset(run, seen, tmp_path)
     return seen, tmp_path / "raw" / stock_nnunet.NAME
 
@@ -69,8 +68,8 @@ def test_levels_masks_and_spacing_are_written_as_they_are(given):
     for case, row in zip(cases, [*seen.marked, *seen.validation], strict=True):
         image = nib.load(raw / "imagesTr" / f"{case}_0000.nii")
         mask = nib.load(raw / "labelsTr" / f"{case}.nii")
-        assert np.array_equal(np.asarray(image.dataobj)[:, :, 0].T, seen.slices.images[row])
-        assert np.array_equal(np.asarray(mask.dataobj)[:, :, 0].T, seen.slices.masks[row])
+        assert np.array_equal(np.asarray(image.dataobj)[:, :, 0].T, seen.slices.images[row, 0])
+        assert np.array_equal(np.asarray(mask.dataobj)[:, :, 0].T, seen.slices.masks[row, 0])
         spacing = seen.slices.index.loc[row, ["spacing_column", "spacing_row"]].to_list()
         np.testing.assert_allclose(image.header.get_zooms()[:2], spacing, rtol=1e-6)
         assert image.header.get_zooms()[2] > 3 * max(spacing)  # the axis that is cut along
@@ -78,7 +77,7 @@ def test_levels_masks_and_spacing_are_written_as_they_are(given):
 
 
 def test_oblong_pixels_are_not_turned(run, tmp_path):
-    seen = training_data(run)
+    seen = run.data
     oblong = seen.slices.index.assign(spacing_row=1.5, spacing_column=0.5)
     seen = replace(seen, slices=replace(seen.slices, index=oblong))
     stock_nnunet.write_dataset(run, seen, tmp_path)
@@ -103,12 +102,12 @@ class Asked:
 
 
 def test_nnunet_is_asked_for_one_slice_on_its_own_grid(run):
-    slices = training_data(run).slices
+    slices = run.data.slices
     slices = replace(slices, index=slices.index.assign(spacing_row=1.5, spacing_column=0.5))
     asked = Asked()
     mask = stock_nnunet._segmented(asked, slices, 3)
     assert asked.spacings == [[999.0, 1.5, 0.5]]
-    assert np.array_equal(asked.pictures[0][0, 0], slices.images[3])
+    assert np.array_equal(asked.pictures[0][0, 0], slices.images[3, 0])
     assert mask.sum() == mask[:, : tiny.SIDE // 2].sum() == tiny.SIDE**2 / 2
 
 
@@ -147,7 +146,7 @@ def test_what_was_not_windowed_is_no_ct(run, tmp_path):
     slices = replace(run.profile.data.slices, window_width=None, window_center=None)
     profile = replace(run.profile, data=replace(run.profile.data, slices=slices))
     run = replace(run, profile=profile)
-    stock_nnunet.write_dataset(run, training_data(run), tmp_path)
+    stock_nnunet.write_dataset(run, run.data, tmp_path)
     text = (tmp_path / "raw" / stock_nnunet.NAME / "dataset.json").read_text()
     assert json.loads(text)["channel_names"] == {"0": "MR"}
 
@@ -177,9 +176,9 @@ def test_what_cannot_be_taught_is_refused_before_anything_is_written(run, monkey
 
 
 def test_masks_are_measured_as_those_of_our_systems(run):
-    slices = training_data(run).slices
+    slices = run.data.slices
     rows = np.array([3, 8, 9])
-    table = stock_nnunet.measured(slices, rows, slices.masks[rows] > 0, "home")
+    table = stock_nnunet.measured(slices, rows, slices.masks[rows, 0] > 0, "home")
     assert table["slice"].tolist() == slices.index.loc[rows, "slice"].tolist()
     assert (table[["dice", "iou", "surface_dice"]] == 1).all(axis=None)
     assert (table[["hd", "hd95"]] == 0).all(axis=None)
@@ -194,7 +193,7 @@ def test_the_table_holds_ours_with_the_same_labels_only(run):
             "settings": {"learning": {"epochs": 3, "steps_per_epoch": 4}},
             "summary": {"home": {"dice": 0.8}, "abroad": {"dice": 0.5}},
         }  # fmt: skip
-        write_record(each, Contents(facts, empty, {}, {"masks": np.zeros((1, 8, 8), bool)}))
+        write_record(each, Contents(facts, empty, {}, {"masks": np.zeros((1, 1, 8, 8), bool)}))
     [row] = stock_nnunet.side_by_side(run).to_dict("records")
     assert row == {
         "system": "nnU-Net, ours", "labels": LABELS, "seed": 1, "epochs": 3, "iterations": 4,

@@ -119,10 +119,10 @@ SYSTEMS = {
 @pytest.mark.parametrize(
     ("code", "systems"),
     [
-        ("from samnb.runs.runner import make_record\\nname = 'second'", ["first", "second"]),
-        ("from samnb import experiments, records", ["first", "second", "third"]),
+        ("from samnb.runs.runner import make_record\nname = 'second'", ["first", "second"]),
+        ("from samnb.runs import records, runner", ["first", "second", "third"]),
         ("from samnb.runs.runner import load_method\nname = 'third'", list(SYSTEMS)),
-        ("from samnb.data import cohort\nname = 'third'", []),
+        ("from samnb.studies import cohorts\nname = 'third'", []),
     ],
 )
 def test_a_chapter_waits_for_the_systems_it_names_or_for_all_it_shows(tmp_path, code, systems):
@@ -171,10 +171,10 @@ def test_one_variable_names_the_executor(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["pipeline.py", "runs", "--executor", "slurm", "--cores", "8",
                                       "--gpus", "2", "-n", "--retries", "3"])  # fmt: skip
     assert pipeline.main() == 0
-    told = " ".join(map(str, asked))
-    assert "--executor slurm --jobs 8" in told
-    assert "--resources gpu=2" in told
-    assert "-n --retries 3 --config profile=pocket gpus=2 -- runs" in told
+    command = " ".join(map(str, asked))
+    assert "--executor slurm --jobs 8" in command
+    assert "--resources gpu=2" in command
+    assert "-n --retries 3 --config profile=pocket gpus=2 -- runs" in command
 
 
 def test_assembled_notebook_takes_outputs_by_place_and_forgets_the_run():

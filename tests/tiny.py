@@ -67,12 +67,25 @@ def build(profile: Profile, seed: int, first: nn.Module | None = None) -> Tiny:
     return Tiny(profile, first.requires_grad_(False) if first is not None else None)
 
 
+class Obedient(Tiny):
+    """Answers whoever says "all" with everything, and everyone else with nothing."""
+
+    @torch.no_grad()
+    def answer(self, state: Tensor, prompts: UserPrompts | None = None) -> Answer:
+        return Answer(torch.full_like(state, prompts == "all", dtype=torch.bool))
+
+
+def build_prompted(profile: Profile, seed: int) -> Obedient:
+    return Obedient(profile)
+
+
 READS = {"prompting": PromptingSettings}
 SYSTEMS = {
     "tiny_image": System("Tiny image", build, READS, labels="image"),
     "tiny": System("Tiny", build, READS),
     "tiny_second": System("Tiny second", build, READS, first="tiny_image"),
     "tiny_full": System("Tiny full", build, READS, labels="full"),
+    "tiny_prompted": System("Tiny prompted", build_prompted, READS, prompted=True),
 }
 
 
