@@ -49,7 +49,7 @@ def liver_boxes(profile: Profile) -> Iterator[dict]:
     """CT: what LoRA buys, in boxes of the truth of three qualities, slice by slice."""
     slices, split = cohort.cohort_slices(profile, "ct"), cohort.cohort_split(profile, "ct")
     rows = with_target(slices, split.test)
-    images, masks = (torch.from_numpy(values) for values in slices.load_target(rows))
+    images, masks = (torch.from_numpy(values) for values in slices.load(rows, target=0))
     named = slices.index.loc[rows, ["patient", "scan"]].reset_index(drop=True)
     wanted = [(0, 0), *((count, seed) for count in profile.data.labelled for seed in profile.seeds)]
     for labels, seed in tqdm(wanted, desc="CT"):
@@ -58,7 +58,7 @@ def liver_boxes(profile: Profile) -> Iterator[dict]:
             torch.manual_seed(seed)
             add_lora(sam, profile.sam.lora, profile.sam.trained, seed)
             chosen = cohort.labelled_rows(profile, "ct", labels)
-            taught = (torch.from_numpy(values) for values in slices.load_target(chosen))
+            taught = (torch.from_numpy(values) for values in slices.load(chosen, target=0))
             teach_with_boxes(sam, *taught, profile.adaptation, seed)
         for quality in QUALITIES:
             boxes = shaken(masks.bool(), quality)
@@ -88,7 +88,7 @@ def ceiling(run: Run, method: nn.Module, name: str) -> Iterator[dict]:
     """Rows of one method on the tumour slices of one cohort's test patients."""
     slices = cohort.cohort_slices(run.profile, name)
     rows = with_target(slices, cohort.cohort_split(run.profile, name).test)
-    images, masks = (torch.from_numpy(values) for values in slices.load_target(rows))
+    images, masks = (torch.from_numpy(values) for values in slices.load(rows, target=0))
     own = dice(segment(method, slices, rows).masks[:, 0].numpy(), masks.numpy())
     tight = segment_in_boxes(method.sam, images, box_of(masks.bool()))
     given = dice(tight.numpy(), masks.numpy())

@@ -317,13 +317,13 @@ train_rows = np.intersect1d(with_liver, slices["lits"].rows_of(train))
 test_rows = np.intersect1d(with_liver, slices["lits"].rows_of(test))
 
 # %%
-images, masks = slices["lits"].load_target(train_rows)
+images, masks = slices["lits"].load(train_rows, target=0)
 limits = simple.best_range(images[:, 0], masks)
 bottom, top = (low + value * (high - low) for value in limits)
 print(f"liver: {bottom:.0f} to {top:.0f} HU")
 
 # %%
-images, masks = slices["lits"].load_target(test_rows)
+images, masks = slices["lits"].load(test_rows, target=0)
 found = simple.threshold(images[:, 0], *limits)
 largest = simple.largest_pieces(found)
 steps = {"all in range": found, "largest piece": largest}
@@ -356,7 +356,7 @@ figure = pictures.show_slices(*shown, filled=True)
 # that were left out: once dealt out by patient, once by slice.
 
 # %%
-images, masks = slices["lits"].load_target(with_liver)
+images, masks = slices["lits"].load(with_liver, target=0)
 prints = simple.fingerprints(images[:, 0])
 owners = index["patient"].to_numpy()[with_liver]
 
@@ -430,7 +430,7 @@ for step in (20, 10, 5, 2):
 # %% tags=["hide-cell"]
 other = slices["totalsegmentator"]
 shown = np.flatnonzero(other.index["label"] == 1)
-images, masks = other.load_target(shown)
+images, masks = other.load(shown, target=0)
 found = simple.largest_pieces(simple.threshold(images[:, 0], *limits))
 print(f"Dice on the other cohort: {dice(found, masks).mean():.2f}")
 

@@ -91,7 +91,7 @@ slices = cohort.cohort_slices(profile, "lits")
 patient = cohort.cohort_split(profile, "lits").test[0]
 rows = slices.rows_of([patient])
 row = rows[slices.index["mask_pixels"].to_numpy()[rows].argmax()]
-image, mask = (torch.from_numpy(values) for values in slices.load_target([row]))
+image, mask = (torch.from_numpy(values) for values in slices.load([row], target=0))
 liver = mask.bool()
 
 # %%
@@ -228,7 +228,7 @@ pictures.show_slice(right, painted, title=f"{len(kept)} masks kept")
 test = cohort.cohort_split(profile, "lits").test
 rows = slices.rows_of(test)
 rows = rows[slices.index["mask_pixels"].to_numpy()[rows] >= 20]
-images, masks = (torch.from_numpy(values) for values in slices.load_target(rows))
+images, masks = (torch.from_numpy(values) for values in slices.load(rows, target=0))
 masks = masks.bool()
 
 

@@ -40,6 +40,7 @@ import torch
 from myst_nb import glue
 
 from samnb.evaluation.metrics import dice
+from samnb.method import of_target, segment
 from samnb.prompts.box_prompted import segment_in_boxes
 from samnb.prompts.boxes import active_pixels, box_of
 from samnb.reports import cams, style
@@ -176,11 +177,11 @@ glue("silent", f"{free[cohorts[0]]:.2f}", display=False)
 slices = cohort.cohort_slices(profile, cohorts[0])
 rows = slices.rows_of(cohort.cohort_split(profile, cohorts[0]).test)
 rows = rows[slices.index["mask_pixels"].to_numpy()[rows] >= 20][::4]
-images, masks = (torch.from_numpy(values) for values in slices.load_target(rows))
+images, masks = (torch.from_numpy(values) for values in slices.load(rows, target=0))
 method = load_method(Run(profile, "sam_pp", most, profile.seeds[0])).eval()
 
 # %% tags=["nbval-ignore-output"]
-answer = method.segment(images).of_target()
+answer = of_target(segment(method, images))
 in_boxes = segment_in_boxes(method.sam, images, box_of(masks.bool()))
 pd.Series(
     {

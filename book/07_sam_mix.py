@@ -43,7 +43,7 @@ import torch
 from samnb.evaluation.metrics import dice
 
 # %%
-from samnb.method import Batch
+from samnb.method import Batch, of_target, segment
 from samnb.prompts.box_prompted import segment_in_boxes
 from samnb.prompts.boxes import active_pixels, box_of
 from samnb.reports import boxes, cams, curves, style
@@ -88,7 +88,7 @@ FORMS = ("sam_mix", "sam_mix_guided", "sam_mix_soft")
 # %%
 slices = cohort.cohort_slices(profile, "lits")
 few = cohort.labelled_rows(profile, "lits", min(profile.data.labelled))
-images, masks = (torch.from_numpy(values) for values in slices.load_target(few))
+images, masks = (torch.from_numpy(values) for values in slices.load(few, target=0))
 batch = Batch(images, torch.ones(len(images), 1).long(), images, masks[:, None])
 
 # %%
@@ -222,12 +222,12 @@ known[["auc", "hit", "hit_deviation", "box_iou"]].round(2)
 # %% mystnb={"figure": {"caption": "One test slice, the map of each form with the liver outlined; the star is the highest point.", "name": "fig-sammix-maps"}, "image": {"alt": "The same abdominal slice three times with activation maps of the three forms of SAM-Mix and the outline of the liver."}} tags=["nbval-ignore-output"]
 rows = slices.rows_of(cohort.cohort_split(profile, "lits").test)
 rows = rows[slices.index["mask_pixels"].to_numpy()[rows] >= 20][::4]
-images, masks = (torch.from_numpy(values) for values in slices.load_target(rows))
+images, masks = (torch.from_numpy(values) for values in slices.load(rows, target=0))
 methods = {
     form: load_method(Run(profile, form, middle, profile.seeds[0])).eval()
     for form in FORMS
 }
-answers = {form: each.segment(images).of_target() for form, each in methods.items()}
+answers = {form: of_target(segment(each, images)) for form, each in methods.items()}
 
 figure, axes = style.panels(1, len(FORMS))
 shown = len(rows) // 2

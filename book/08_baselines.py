@@ -100,7 +100,7 @@ layout("unet", paper)
 # %%
 slices = cohort.cohort_slices(profile, "lits")
 rows = cohort.labelled_rows(profile, "lits", max(profile.data.labelled))
-images, masks = slices.load_target(rows)
+images, masks = slices.load(rows, target=0)
 spacings = slices.index[["spacing_row", "spacing_column"]].to_numpy()[rows]
 seen = fingerprint_of(images[:, 0], masks, spacings)
 for name, value in asdict(seen).items():
@@ -260,7 +260,7 @@ kept = {
     for system, title in FULL.items()
 }
 inside = kept["U-Net"]["cohort"] == cohorts[0]
-pixels, truths = slices.load_target(kept["U-Net"]["row"][inside])
+pixels, truths = slices.load(kept["U-Net"]["row"][inside], target=0)
 answers = {name: each["masks"][inside] for name, each in kept.items()}
 places = grids.chosen_rows(truths, answers["U-Net"])
 numbers = list(places.values())

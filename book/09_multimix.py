@@ -110,12 +110,12 @@ slices = cohort.cohort_slices(profile, "lits")
 rows = slices.rows_of(cohort.cohort_split(profile, "lits").test)
 rows = rows[slices.index["mask_pixels"].to_numpy()[rows] >= 20]
 shown = rows[len(rows) // 8 :: max(1, len(rows) // 4)][:4]
-images, masks = (torch.from_numpy(values) for values in slices.load_target(shown))
+images, masks = (torch.from_numpy(values) for values in slices.load(shown, target=0))
 
 # %% mystnb={"figure": {"caption": "What the classifier hands to the decoder, for four test slices. Top: the slice and its liver (green). Second row: the saliency map, its highest point starred. Third: what arrives, at an eighth of the side. Bottom: the answer (red, dashed) and the truth.", "name": "fig-multimix-bridge"}, "image": {"alt": "Four rows of four pictures: slices with the liver outlined, grainy saliency maps over the same slices, the same maps in coarse squares, and the segmentation beside the truth."}} tags=["nbval-ignore-output"]
 saliency = method.saliency(images)
 arrives = F.interpolate(saliency, scale_factor=1 / 8, mode="bilinear")
-answer = method.segment(images).of_target()
+answer = of_target(segment(method, images))
 figure, axes = style.panels(4, len(shown))
 for place in range(len(shown)):
     image, truth = images[place, 0].numpy(), masks[place].numpy()
@@ -133,7 +133,7 @@ for row, name in enumerate(("slice", "saliency", "arrives", "answer")):
 # or that of another slice.
 
 # %% tags=["nbval-ignore-output"]
-images, masks = (torch.from_numpy(values) for values in slices.load_target(rows))
+images, masks = (torch.from_numpy(values) for values in slices.load(rows, target=0))
 real = method.saliency(images)
 kinds = {
     "its own": real,

@@ -68,9 +68,10 @@ class Answer:
         found = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: value for name, value in found.items() if value is not None}
 
-    def of_target(self, number: int = 0) -> "Answer":
-        """The same about one target: masks (N, S, S), presence (N,), and so on."""
-        return Answer(**{name: value[:, number] for name, value in self.known().items()})
+
+def of_target(answer: Answer, number: int = 0) -> Answer:
+    """What an answer says about one target: masks (N, S, S), presence (N,), and so on."""
+    return Answer(**{name: value[:, number] for name, value in answer.known().items()})
 
 
 def about_one_target(answer: Answer) -> Answer:
@@ -97,6 +98,7 @@ class Method(nn.Module):
         """state: what `begin` returned; prompts: None where nobody prompts."""
         raise NotImplementedError
 
-    def segment(self, images: Tensor) -> Answer:
-        """images (N, C, S, S), 0-1, and nothing else."""
-        return self.answer(self.begin(images))
+
+def segment(method: Method, images: Tensor) -> Answer:
+    """What a method says of images (N, C, S, S), 0-1, and nothing else."""
+    return method.answer(method.begin(images))

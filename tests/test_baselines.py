@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from samnb.base.errors import SamnbError
-from samnb.method import Batch
+from samnb.method import Batch, segment
 from samnb.studies import load_profile
 from samnb.systems import multimix, nnunet, transunet, unet
 from samnb.systems.multimix import MultiMixSettings
@@ -115,7 +115,7 @@ def test_gradients_reach_every_parameter(name):
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_a_side_the_network_cannot_take_is_said_with_the_remedy(name):
     with pytest.raises(SamnbError, match=r"Remedy: .*\b64\b"):
-        made(name).eval().segment(torch.zeros(1, 1, 60, 60))
+        segment(made(name).eval(), torch.zeros(1, 1, 60, 60))
 
 
 def test_transunet_for_an_impossible_side_is_not_built():
@@ -134,13 +134,13 @@ def test_four_slices_are_learned_by_heart(name):
         optimiser.step()
         schedule.step()
     images, masks = discs()
-    assert mean_dice(method.eval().segment(images).masks, masks) > 0.98
+    assert mean_dice(segment(method.eval(), images).masks, masks) > 0.98
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_an_answer_has_a_mask_for_every_slice(name):
     images = discs(3)[0]
-    answer = made(name).eval().segment(images)
+    answer = segment(made(name).eval(), images)
     assert answer.masks.shape == (3, 1, 64, 64)
     assert answer.masks.dtype == torch.bool
     assert not answer.masks.requires_grad
@@ -232,7 +232,7 @@ def test_unet_normalises_by_the_batch_and_cuts_below_zero():
 def test_grey_enters_unet_between_minus_one_and_one():
     method, given = made("unet").eval(), []
     method.network.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0]))
-    method.segment(torch.tensor([0.0, 0.5, 1.0])[:, None, None, None].expand(3, 1, 16, 16))
+    segment(method, torch.tensor([0.0, 0.5, 1.0])[:, None, None, None].expand(3, 1, 16, 16))
     assert [slice_.unique().tolist() for slice_ in given[0]] == [[-1.0], [0.0], [1.0]]
 
 
@@ -240,7 +240,7 @@ def test_a_pixel_is_unet_s_target_from_even_odds_on(monkeypatch):
     method = made("unet")
     logits = torch.tensor([[-0.4, -0.1], [0.1, 0.4]])[None, None]
     monkeypatch.setattr(method, "logits", lambda images: logits)
-    found = method.segment(torch.empty(1, 1, 2, 2)).masks
+    found = segment(method, torch.empty(1, 1, 2, 2)).masks
     assert found.tolist() == [[[[False, False], [True, True]]]]
 
 
@@ -351,7 +351,7 @@ def test_multimix_s_decoder_sees_the_slice_and_its_saliency_at_an_eighth(monkeyp
     method, given = made("multimix").eval(), []
     method.ups[0].register_forward_pre_hook(lambda _, inputs: given.append(inputs[0]))
     monkeypatch.setattr(method, "saliency", lambda images: images - 0.5)
-    method.segment(torch.full((1, 1, 64, 64), 0.75))
+    segment(method, torch.full((1, 1, 64, 64), 0.75))
     bridge = given[0][0, -2:]
     assert bridge.shape == (2, 8, 8)
     assert [part.unique().tolist() for part in bridge] == [[0.75], [0.25]]
@@ -362,7 +362,7 @@ def test_multimix_s_decoder_doubles_maps_bilinearly():
     ramp = torch.arange(32.0).expand(1, 8, 32, 32)
     method.ups[2].register_forward_hook(lambda *_: ramp)
     method.ups[3].register_forward_pre_hook(lambda _, inputs: given.append(inputs[0]))
-    method.segment(torch.zeros(1, 1, 64, 64))
+    segment(method, torch.zeros(1, 1, 64, 64))
     assert given[0][0, 0, 0, :5].tolist() == pytest.approx([0, 0.25, 0.75, 1.25, 1.75])
 
 
@@ -370,7 +370,7 @@ def test_multimix_s_presence_is_the_probability_of_the_target(monkeypatch):
     method = made("multimix")
     seen = torch.zeros(1, 1, 2, 2), torch.tensor([[0, SURE]])
     monkeypatch.setattr(method, "look", lambda images: seen)
-    assert method.segment(torch.empty(1, 1, 2, 2)).presence.item() == pytest.approx(0.75)
+    assert segment(method, torch.empty(1, 1, 2, 2)).presence.item() == pytest.approx(0.75)
 
 
 def test_the_saliency_of_multimix_has_no_sign():

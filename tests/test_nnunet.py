@@ -12,7 +12,7 @@ import yaml
 from torch import nn
 
 from samnb.base.errors import SamnbError
-from samnb.method import Batch
+from samnb.method import Batch, segment
 from samnb.networks.nnunet_plan import (
     LEAST_STD,
     Fingerprint,
@@ -243,8 +243,8 @@ def test_preparing_takes_the_intensities_and_completes_the_plan():
 def test_the_answer_is_the_same_mirrored(axes):
     method = small().eval()
     images = torch.rand(2, 1, 32, 32)
-    mirrored = method.segment(images.flip(axes)).masks.flip(axes)
-    assert torch.equal(mirrored, method.segment(images).masks)
+    mirrored = segment(method, images.flip(axes)).masks.flip(axes)
+    assert torch.equal(mirrored, segment(method, images).masks)
 
 
 class Doubtful(nn.Module):
@@ -263,7 +263,7 @@ def test_one_certain_pass_does_not_outvote_three():
     method = small().eval()
     method.network = Doubtful()
     # Probabilities: (1 + 3 x 0.27) / 4 is below a half, although the mean logit is above zero.
-    assert not method.segment(torch.rand(1, 1, 32, 32)).masks.any()
+    assert not segment(method, torch.rand(1, 1, 32, 32)).masks.any()
 
 
 @pytest.mark.parametrize("helps", [True, False])
@@ -278,7 +278,7 @@ def test_the_largest_piece_is_kept_where_that_helped(helps, monkeypatch):
     monkeypatch.setattr(method, "_unpruned", lambda images: found)
     method.calibrate(torch.zeros(2, 1, 32, 32), truth[:, None])
     assert bool(method.largest_component) is helps
-    assert torch.equal(method.segment(torch.zeros(2, 1, 32, 32)).masks, truth[:, None])
+    assert torch.equal(segment(method, torch.zeros(2, 1, 32, 32)).masks, truth[:, None])
 
 
 def test_pieces_are_kept_where_pruning_changed_nothing(monkeypatch):

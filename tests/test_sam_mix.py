@@ -9,7 +9,7 @@ import torch
 from made_batch import made_batch
 
 from samnb.base.errors import SamnbError
-from samnb.method import Batch
+from samnb.method import Batch, of_target, segment
 from samnb.networks.sam.prompting import Masks, Prompts, decode
 from samnb.prompts.boxes import MapBoxes
 from samnb.studies import load_profile
@@ -105,7 +105,7 @@ def test_an_image_alone_gives_everything_the_figure_shows(batch, regions, choice
     method = mixed(profile=profile, soft=soft).eval()
     with torch.no_grad():
         method.classifier.head.bias.copy_(torch.tensor([-5.0, 5.0]))
-    answer = method.segment(batch.images)
+    answer = segment(method, batch.images)
     assert answer.masks.shape == (4, 1, SIDE, SIDE)
     assert answer.masks.dtype == torch.bool
     assert answer.cams.shape == (4, 1, SIDE // 8, SIDE // 8)
@@ -114,7 +114,7 @@ def test_an_image_alone_gives_everything_the_figure_shows(batch, regions, choice
     assert not answer.boxes.isnan().any()
     assert answer.alternatives.shape == (4, 1, 3, SIDE, SIDE)
     assert answer.scores.shape == (4, 1, 3)
-    answer = answer.of_target()
+    answer = of_target(answer)
     assert set(answer.chosen.tolist()) <= ({0} if choice == "single" else {1, 2, 3})
     if regions == "one" and choice == "best":
         row = torch.arange(4)
@@ -126,7 +126,7 @@ def test_a_slice_called_free_of_the_target_gets_an_empty_mask(batch):
     method = mixed().eval()
     with torch.no_grad():
         method.classifier.head.bias.copy_(torch.tensor([5.0, -5.0]))
-    answer = method.segment(batch.images)
+    answer = segment(method, batch.images)
     assert not answer.masks.any()
     assert answer.boxes.isnan().all()
     assert (answer.presence < 0.5).all()
@@ -136,8 +136,8 @@ def test_neighbours_in_a_batch_change_nothing(batch):
     method = mixed().eval()
     with torch.no_grad():
         method.classifier.head.bias.copy_(torch.tensor([-5.0, 5.0]))
-    together = method.segment(batch.images)
-    alone = [method.segment(batch.images[i : i + 1]) for i in range(4)]
+    together = segment(method, batch.images)
+    alone = [segment(method, batch.images[i : i + 1]) for i in range(4)]
     assert torch.equal(together.boxes, torch.cat([item.boxes for item in alone]))
     differing = together.masks != torch.cat([item.masks for item in alone])
     assert differing.float().mean() < 1e-3  # pixels at the threshold
@@ -147,7 +147,7 @@ def test_the_map_alone_segments_its_active_pixels(batch):
     method = cam_alone.build(PROFILE, 0).eval()
     with torch.no_grad():
         method.classifier.head.bias.copy_(torch.tensor([-5.0, 5.0]))
-    answer = method.segment(batch.images)
+    answer = segment(method, batch.images)
     tight = answer.masks.flatten(2).any(dim=2)
     assert tight.shape == (4, 1)
     assert answer.boxes[tight].isfinite().all()
@@ -227,7 +227,7 @@ def test_boxes_are_shaken_while_sam_learns_and_exact_when_it_answers(
     monkeypatch.setattr(map_prompted, "boxes_of_maps", boxes_of_maps)
     method = FORMS[form]()
     method.train()(batch)
-    believe(method, 0.9).segment(batch.marked)
+    segment(believe(method, 0.9), batch.marked)
     shaken, exact = (prompts.boxes for prompts in asked)
     assert (shaken != EXACT).any(dim=1).all()
     assert (exact == EXACT).all()
@@ -247,7 +247,7 @@ def test_the_boxes_of_the_truth_are_shaken_too(batch, asked):
 def test_sam_is_asked_where_the_target_is_likelier_there_than_not(
     form, presence, spoken, batch, asked
 ):
-    answer = believe(FORMS[form](), presence).segment(batch.images)
+    answer = segment(believe(FORMS[form](), presence), batch.images)
     torch.testing.assert_close(answer.presence, torch.full((4, 1), presence))
     assert len(asked) == spoken
     assert answer.boxes.isnan().any() != spoken
@@ -256,7 +256,7 @@ def test_sam_is_asked_where_the_target_is_likelier_there_than_not(
 @pytest.mark.parametrize(("presence", "spoken"), [(0.4, False), (0.6, True)])
 def test_the_map_alone_speaks_where_the_target_is_likelier_there_than_not(presence, spoken, batch):
     torch.manual_seed(0)
-    answer = believe(cam_alone.build(PROFILE, 0), presence).segment(batch.images)
+    answer = segment(believe(cam_alone.build(PROFILE, 0), presence), batch.images)
     torch.testing.assert_close(answer.presence, torch.full((4, 1), presence))
     assert answer.boxes.isnan().any() != spoken
     points = torch.zeros(1, 8, 8)
@@ -274,7 +274,7 @@ def test_a_mask_is_where_the_logit_is_above_zero_and_several_boxes_are_joined(ba
     found = MapBoxes(torch.tensor([0, 0, 1, 2, 3]), boxes, torch.tensor([1, 2, 3, 4]))
     method = believe(mixed(), 0.6)
     method.ask = lambda *_: (Masks(logits, torch.zeros(5, 4)), found)
-    answer = method.segment(batch.images)
+    answer = segment(method, batch.images)
     expected = torch.zeros(4, 1, SIDE, SIDE, dtype=torch.bool)
     expected[0, :, 10:20, 10:20] = expected[0, :, 30:40, 30:40] = True
     assert torch.equal(answer.masks, expected)

@@ -8,7 +8,7 @@ import torch
 from made_batch import made_batch
 
 from samnb.base.errors import SamnbError
-from samnb.method import Batch
+from samnb.method import Batch, segment
 from samnb.studies import load_profile
 from samnb.systems import sam_mix, sam_mix_improved
 from samnb.systems.sam_mix_improved import SamMixImproved, best_silence
@@ -47,7 +47,7 @@ def test_with_every_step_off_it_is_the_guided_form(batch):
     assert expected.keys() == found.keys()
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, msg=name)
-    mine, theirs = plain.segment(batch.marked), guided.segment(batch.marked)
+    mine, theirs = segment(plain, batch.marked), segment(guided, batch.marked)
     torch.testing.assert_close(mine.presence, theirs.presence)
     assert torch.equal(mine.masks, theirs.masks)
 
@@ -152,7 +152,7 @@ def test_presence_is_counted_from_the_settled_logit(batch):
 def test_settling_makes_it_silent_where_no_slice_has_the_target(batch):
     method = improved(calibrated=True).eval()
     method.calibrate(batch.images, torch.zeros(4, 1, SIDE, SIDE, dtype=torch.uint8))
-    assert not method.segment(batch.images).masks.any()
+    assert not segment(method, batch.images).masks.any()
     kept = improved()
     kept.calibrate(batch.images, torch.zeros(4, 1, SIDE, SIDE, dtype=torch.uint8))
     assert kept.silence == 0

@@ -114,7 +114,9 @@ def test_parameters_of_one_share_are_one_group():
 def test_without_rates_there_is_one_group_as_ever():
     sam = msam()
     plain = parameter_groups(TrainingSettings(1), sam)
-    assert list(map(id, plain)) == [id(p) for p in sam.parameters() if p.requires_grad]
+    (group,) = plain
+    assert group["share"] == 1
+    assert list(map(id, group["params"])) == [id(p) for p in sam.parameters() if p.requires_grad]
     optimiser = build_optimiser(TrainingSettings(1), plain)
     set_rate(optimiser, 0.3)
     (group,) = optimiser.param_groups

@@ -95,7 +95,7 @@ def embed(sam: Sam, images: Tensor) -> Tensor:
 
 
 def _load(slices: SliceSet, rows: list[int]) -> tuple[Tensor, Tensor]:
-    images, masks = slices.load_target(rows)
+    images, masks = slices.load(rows, target=0)
     return torch.from_numpy(images), torch.from_numpy(masks).bool()
 
 

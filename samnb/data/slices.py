@@ -85,19 +85,18 @@ class SliceSet:
         """In the order of their slices."""
         return list(self.index["patient"].unique())
 
-    def load(self, rows: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Images (n, C, side, side) float32 from 0 to 1, masks (n, K, side, side) uint8."""
+    def load(
+        self, rows: Sequence[int] | np.ndarray, target: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Images (n, C, side, side) float32 from 0 to 1, masks (n, K, side, side) uint8.
+
+        target: the number of one, whose masks alone are wanted: (n, side, side).
+        """
         rows = np.asarray(rows, dtype=np.intp)
         images = self.images[rows].astype(np.float32)
         images /= LEVELS
-        return images, np.asarray(self.masks[rows])
-
-    def load_target(
-        self, rows: Sequence[int] | np.ndarray, target: int = 0
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """As `load`, but the masks of one target alone: (n, side, side) uint8."""
-        images, masks = self.load(rows)
-        return images, masks[:, target]
+        masks = np.asarray(self.masks[rows])
+        return images, masks if target is None else masks[:, target]
 
     def rows_of(self, patients: Sequence[str]) -> np.ndarray:
         """Row numbers of all slices of these patients."""

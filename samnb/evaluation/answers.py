@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -120,11 +120,8 @@ def segment(
             some = rows[start : start + CHUNK]
             images, truths = (torch.from_numpy(part).to(device) for part in slices.load(some))
             parts.append(consult(method, images, truths.bool(), names[some].tolist(), user))
-    joined = {}
-    for field in fields(Answer):
-        values = [getattr(part, field.name) for part in parts]
-        joined[field.name] = None if values[0] is None else _plain(torch.cat(values))
-    return Answer(**joined)
+    said = [part.known() for part in parts]
+    return Answer(**{name: _plain(torch.cat([each[name] for each in said])) for name in said[0]})
 
 
 def consult(
@@ -200,8 +197,6 @@ def pictures(
     arrays = {"row": rows, "cohort": np.full(len(rows), cohort)}
     arrays |= {"scan": index["scan"].to_numpy(str), "slice": index["slice"].to_numpy()}
     answer = segment(method, slices, rows, precision, user, cohort)
-    for field in fields(Answer):
-        value = getattr(answer, field.name)
-        if value is not None:
-            arrays[field.name] = (value.half() if field.name == "cams" else value).numpy()
+    for name, value in answer.known().items():
+        arrays[name] = (value.half() if name == "cams" else value).numpy()
     return arrays

@@ -49,7 +49,7 @@ def pictured(
             found[system] = {name: value[chosen] for name, value in kept.items()}
     rows = _shared([answer["row"] for answer in found.values()])
     answers = {name: _at(found[name], rows) for name in systems if name in found}
-    images, truths = slices.load_target(rows)
+    images, truths = slices.load(rows, target=0)
     index = slices.index.loc[rows]
     named = index["scan"].to_numpy(str), index["slice"].to_numpy()
     return Pictured(rows, *named, images[:, 0], truths.astype(bool), answers)

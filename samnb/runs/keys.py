@@ -63,6 +63,7 @@ UNCOUNTED = tuple(
                  *(f"base/{name}.py" for name in ("checkout", "errors", "fetch", "files")),
                  *(f"base/{name}.py" for name in ("paths", "workers")))
 )  # fmt: skip
+USERS = ("samnb/prompts/users.py", "samnb/prompts/points.py")
 COUNTED = "samnb/data/slices.py"  # in an uncounted folder, but it reads the slices
 
 
@@ -187,10 +188,17 @@ def code_of(run: Run, root: Path = CHECKOUT) -> dict[str, list[Definition]]:
         "slices": [*ROOTS["slices"], *sorted(listed | drawn)],
         "weights": [*ROOTS["weights"], *own],
     }
-    ends = {"slices": _not_slicing, "answers": lambda each: _measures(each) or uncounted(each)}
+
+    def ends(stage: str, each: Definition) -> bool:
+        if stage == "slices":
+            return _not_slicing(each)
+        if stage == "answers" and _measures(each):
+            return True
+        # Where nobody prompts it does not matter how a user would.
+        return uncounted(each) or (each.file in USERS and not system.prompted)
+
     return {
-        stage: list(reached(roots[stage], ends.get(stage, uncounted), root).values())
-        for stage in STAGES
+        stage: list(reached(roots[stage], partial(ends, stage), root).values()) for stage in STAGES
     }
 
 

@@ -105,6 +105,8 @@ def training_settings(run: Run, seen: TrainingData) -> TrainingSettings:
         schedule=settings.schedule,
         cycle=settings.cycle * per_epoch,
         warmup=settings.warmup,
+        milestones=settings.milestones,
+        rates=settings.rates,
         clip=settings.clip,
         average=settings.average,
         precision=precision(run),

@@ -130,7 +130,7 @@ class SamMixImproved(MapPrompted):
         if not self.improved.calibrated:
             return
         self.silence.fill_(-ALWAYS)
-        speaking = [self.segment(some) for some in images.split(32)]
+        speaking = [self.answer(self.begin(some)) for some in images.split(32)]
         truth = masks[:, 0].bool().cpu().numpy()
         spoken = torch.from_numpy(dice(_masks(speaking).numpy(), truth))
         self.silence.fill_(0.0)

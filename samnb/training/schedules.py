@@ -103,31 +103,29 @@ def learning_rate(settings: TrainingSettings, step: int) -> float:
     return settings.learning_rate * (settings.final + (1 - settings.final) * share)
 
 
-def parameter_groups(
-    settings: TrainingSettings, method: nn.Module
-) -> list[nn.Parameter] | list[dict[str, Any]]:
-    """The trainable parameters; where `settings.rates` names some, in groups by their "share"."""
+def parameter_groups(settings: TrainingSettings, method: nn.Module) -> list[dict[str, Any]]:
+    """The trainable parameters in groups, each with its "share" of the learning rate."""
     trained = {name: value for name, value in method.named_parameters() if value.requires_grad}
-    if not settings.rates:
-        return list(trained.values())
-    shares = dict.fromkeys(trained, 1.0)
-    patterns: dict[str, str] = {}
-    for pattern, share in settings.rates.items():
-        names = [name for name in trained if re.search(pattern, name)]
-        if not names:
-            raise SamnbError(f"'{pattern}' names no trainable parameter.", "correct `rates`.")
-        if twice := [name for name in names if name in patterns]:
-            raise SamnbError(
-                f"'{patterns[twice[0]]}' and '{pattern}' both name {twice[0]}.",
-                "let one of `rates` name each parameter.",
-            )
-        patterns |= dict.fromkeys(names, pattern)
-        shares |= dict.fromkeys(names, share)
+    shares = {name: _share(name, settings.rates) for name in trained}
+    idle = [each for each in settings.rates if not any(re.search(each, name) for name in trained)]
+    if idle:
+        raise SamnbError(f"'{idle[0]}' names no trainable parameter.", "correct `rates`.")
     return [
         {"params": [value for name, value in trained.items() if shares[name] == share],
          "share": share}
         for share in dict.fromkeys(shares.values())
     ]  # fmt: skip
+
+
+def _share(name: str, rates: dict[str, float]) -> float:
+    """Of the learning rate, for the parameter of this name."""
+    found = [pattern for pattern in rates if re.search(pattern, name)]
+    if len(found) > 1:
+        raise SamnbError(
+            f"'{found[0]}' and '{found[1]}' both name {name}.",
+            "let one of `rates` name each parameter.",
+        )
+    return rates[found[0]] if found else 1.0
 
 
 def build_optimiser(

@@ -31,6 +31,7 @@ from samnb.evaluation import examine as evaluation
 from samnb.method import Answer, UserPrompts
 from samnb.networks.sam.lora import count_parameters
 from samnb.phantoms import write_cohort
+from samnb.prompts.users import NOBODY
 from samnb.runs import data, examine, train
 from samnb.runs.data import test_cohorts, training_cohort
 from samnb.runs.run import Run
@@ -38,6 +39,7 @@ from samnb.runs.runner import first_run
 from samnb.studies import Profile
 from samnb.studies.cohorts import cohort_scans, cohort_slices, cohort_split
 from samnb.systems.registry import find_system
+from samnb.training.loop import TrainingSettings
 
 STAGES = (
     "plan", "slices", "initial weights", "batches", "losses", "validation", "final weights",
@@ -48,6 +50,7 @@ KILLED_AT = 4  # step
 VALIDATED = 6
 TESTED = {1: 4, 0: 2}  # slices of each scan, with and without the target
 SCANS = 2  # of each cohort
+LATER = ("milestones", "rates")  # settings of training that older trees do not have
 PATIENTS = 3  # of a cohort that is made from nothing
 
 Trace = dict[str, list[tuple[str, str]]]
@@ -163,8 +166,10 @@ def _note_plan(run: Run, notes: _Notes) -> None:
     """How the whole run would be: every setting of its training, and the rows it works on."""
     seen = run.data
     if train.learns(run):
+        plain = asdict(TrainingSettings(1, schedule="constant"))
         for name, value in asdict(train.training_settings(run, seen)).items():
-            notes("plan", name, value)
+            if name not in LATER or value != plain[name]:
+                notes("plan", name, value)
     used = {"classified": seen.classified, "marked": seen.marked, "watched": seen.validation}
     for name, rows in used.items():
         notes("plan", f"{name} rows", rows.astype(np.int64))
@@ -235,8 +240,19 @@ def _perform(run: Run, folder: Path, notes: _Notes, cut: bool) -> nn.Module:
         notes("final weights", run.system, trained.weights)
         train.restore(method, trained.weights)
     method.eval()
+    _validate(run, method, notes)
     _test(run, method, training, notes)
     return method
+
+
+def _validate(run: Run, method: nn.Module, notes: _Notes) -> None:
+    """By what a training is validated, also where this one is not: on a few test slices."""
+    cohort = training_cohort(run.settings)
+    slices = cohort_slices(run.settings, cohort)
+    rows = examine._test_rows(run.settings, cohort)[:VALIDATED]
+    seen = replace(run.data, slices=slices, validation=rows)
+    validate = train._validator(seen, train.precision(run), NOBODY)
+    notes("validation", "of a few slices", validate(method))
 
 
 def _train_until_killed(run: Run, method: nn.Module, folder: Path, notes: _Notes) -> None:
