@@ -230,8 +230,19 @@ def _perform(run: Run, folder: Path, notes: _Notes, cut: bool) -> nn.Module:
         notes("final weights", run.system, trained.weights)
         teaching.restore(method, trained.weights)
     method.eval()
+    _validate(run, method, notes)
     _test(run, method, lesson, notes)
     return method
+
+
+def _validate(run: Run, method: nn.Module, notes: _Notes) -> None:
+    """By what a training is watched, also where this one is not: on a few test slices."""
+    cohort = teaching.training_cohort(run.chosen)
+    slices = cohort_slices(run.chosen, cohort)
+    rows = outcome._test_rows(run.chosen, cohort)[:WATCHED]
+    seen = replace(teaching.material(run), slices=slices, watched=rows)
+    watch = teaching._watcher(seen, teaching.precision(run))
+    notes("validation", "of a few slices", watch(method))
 
 
 def _train_until_killed(run: Run, method: nn.Module, folder: Path, notes: _Notes) -> None:
