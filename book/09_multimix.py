@@ -52,6 +52,7 @@ from samnb.reports.printing import styled
 from samnb.reports.sizes import beside_published
 from samnb.reports.systems import with_variants
 from samnb.reports.tables import segmentation_table
+from samnb.method import of_target, segment
 from samnb.runs import records
 from samnb.runs.run import Run
 from samnb.runs.runner import load_method, make_record
