@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from samnb.base.definitions import reached
+from samnb.base.errors import SamnbError
 from samnb.runs.certification.changes import changed
 from samnb.runs.certification.tracer import LineTracer
 
@@ -123,3 +124,25 @@ def test_the_tracer_notes_lines_that_run_and_those_of_the_import(tmp_path):
         assert not any(absent in text for text in texts)
         assert "RULE = 2" in texts
     assert sys.gettrace() is None
+
+
+def _method(folder, text):
+    (folder / "samnb").mkdir(parents=True)
+    (folder / "samnb" / "work.py").write_text(text)
+    return list(reached(["samnb.work.main"], root=folder).values())
+
+
+def test_a_name_that_is_only_another_now_is_no_change(tmp_path):
+    old, new = (
+        _method(tmp_path / word, f"def main(x):\n    if x:\n        x.{word}()\n    return x\n")
+        for word in ("settle", "calibrate")
+    )
+    assert [each.first for each in changed(old, new)[1]] == [3]
+    assert changed(old, new, {"settle": "calibrate"}) == ([], [])
+
+
+def test_a_name_that_both_trees_know_was_not_just_renamed(tmp_path):
+    old = _method(tmp_path / "old", "def main(x):\n    return x.one() + x.two()\n")
+    new = _method(tmp_path / "new", "def main(x):\n    return x.two() + x.two()\n")
+    with pytest.raises(SamnbError, match="'one' was not just renamed"):
+        changed(old, new, {"one": "two"})

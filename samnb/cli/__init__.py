@@ -118,7 +118,3 @@ def _fail(what: str, remedy: str, code: int, error: Exception) -> None:
         raise error
     print(f"error: {what}" + (f"\nRemedy: {remedy}" if remedy else ""), file=sys.stderr)
     sys.exit(code)
-
-
-if __name__ == "__main__":
-    main()

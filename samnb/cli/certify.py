@@ -18,7 +18,18 @@ ProfilesOption = Annotated[
 ]
 
 
-def certify(base: BaseArgument, profile: ProfilesOption = None) -> None:
+RenamedOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--renamed", help="A name that is another now, as old=new; repeat. It must be no more than "
+        "that: no tree may know both.",
+    ),
+]  # fmt: skip
+
+
+def certify(
+    base: BaseArgument, profile: ProfilesOption = None, renamed: RenamedOption = None
+) -> None:
     """Compare the code with that of an older commit, and certify what computes the same.
 
     Every kind of run is rehearsed with both, cut to a few steps, and compared bit for bit: plan,
@@ -38,10 +49,17 @@ def certify(base: BaseArgument, profile: ProfilesOption = None) -> None:
         chosen = [each for each in chosen if all_records(each)]
     if not chosen:
         raise SamnbError("No profile has records.", "name one: samnb certify BASE --profile smoke")
-    line = compare(base, chosen)
+    line = compare(base, chosen, renamed=dict(_names(each) for each in renamed or ()))
     for name, reason in line["refused"].items():
         print(f"refused  {name}: {reason}")
     for run, said in line["drawn"].items():
         print(f"drawn    {run}: {said}")
     print(f"{len(line['runs'])} kinds of run and the slices of {len(line['slices'])} profiles "
           f"certified, {len(line['refused'])} refused, in {line['seconds']} s.")  # fmt: skip
+
+
+def _names(text: str) -> tuple[str, str]:
+    old, sign, new = text.partition("=")
+    if not (old and sign and new):
+        raise SamnbError(f"'{text}' renames nothing.", "write it as old=new.")
+    return old, new

@@ -7,6 +7,7 @@ RESULTS/certificates.jsonl has one line for each time that `samnb certify` was r
     runs, slices      kind -> [old hash, new hash] of what was found equal
     refused           kind -> why it was not
     drawn             the run that was compared from end to end
+    renamed           old name -> new name: differences that are none
 
 A record that was made by an old code is *certified* if certificates lead from it to today's.
 """

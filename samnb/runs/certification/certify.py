@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,7 @@ class Trees:
     old: Path
     new: Path
     folder: Path
+    renamed: dict[str, str] = field(default_factory=dict)  # old name -> new name
 
     @property
     def sides(self) -> dict[str, Path]:
@@ -99,11 +100,16 @@ def drawn(profiles: list[Profile], names: set[str]) -> list[Job]:
     return [Job("whole", runs[place], cut=False)] if runs else []
 
 
-def certify(base: str, profiles: list[Profile], progress: bool = True) -> dict[str, Any]:
+def certify(
+    base: str,
+    profiles: list[Profile],
+    progress: bool = True,
+    renamed: dict[str, str] | None = None,
+) -> dict[str, Any]:
     """Compare this tree with commit `base`; returns the line it added to certificates.jsonl.
 
     Kinds whose code is the same in both, or that are new, are not rehearsed. Killed and started
-    again with the same trees, it goes on where it was.
+    again with the same trees, it goes on where it was. renamed: old names and their new ones.
     """
     if changed_code():
         raise SamnbError("The code is not as committed, so nothing is certified.", "commit first.")
@@ -111,7 +117,7 @@ def certify(base: str, profiles: list[Profile], progress: bool = True) -> dict[s
     old, new = _commit_of(base), _commit_of("HEAD")
     folder = CHECKOUT / "_build" / "certify" / f"{old}-{new}"
     with _worktree(old, folder / "tree") as tree:
-        trees = Trees(tree, CHECKOUT, folder)
+        trees = Trees(tree, CHECKOUT, folder, renamed or {})
         jobs = kinds(profiles)
         _both(trees, "describe", jobs, progress)
         jobs = [job for job in jobs if _is_changed(job, trees)]
@@ -243,7 +249,7 @@ def _not_rehearsed(job: Job, trees: Trees, old: dict, new: dict) -> str | None:
         [named(*place, tree) for place in _said(trees, side, "described")[job.name]["definitions"]]
         for side, tree in trees.sides.items()
     ]
-    lost, added = changed(*definitions)
+    lost, added = changed(*definitions, trees.renamed)
     left = [str(each) for each in (*_not_executed(lost, old), *_not_executed(added, new))]
     if not left:
         return None
@@ -273,7 +279,7 @@ def _line(trees: Trees, old: str, new: str, verdicts: list[tuple[Job, str | None
     failed = [run for run, said in whole.items() if said != "equal"]
     line: dict[str, Any] = {
         "base": old, "commit": new, "machine": costs.processor(), "versions": costs.versions(),
-        RUNS: {}, SLICES: {}, "refused": {}, "drawn": whole,
+        RUNS: {}, SLICES: {}, "refused": {}, "drawn": whole, "renamed": trees.renamed,
     }  # fmt: skip
     for job, reason in verdicts:
         reason = reason or (

@@ -5,12 +5,14 @@ is a definition of its own. So a moved function, a comment, another layout are n
 """
 
 import ast
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 
 from samnb.base.code import is_text, outline
 from samnb.base.definitions import Definition
+from samnb.base.errors import SamnbError
 
 LEAVES = ast.Return | ast.Break | ast.Continue | ast.Yield | ast.YieldFrom
 
@@ -59,14 +61,19 @@ class Unit:
 
 
 def changed(
-    old: Iterable[Definition], new: Iterable[Definition]
+    old: Iterable[Definition], new: Iterable[Definition], renamed: Mapping[str, str] | None = None
 ) -> tuple[list[Statement], list[Statement]]:
     """Statements of the old tree that are no more, and of the new one that were not.
 
     A run affected by them must pass them all, or nothing is known. Where a constant or the meaning
     of an imported name has changed, that holds for every statement that uses it.
+
+    renamed: old name -> new name. A statement that differs by such names alone is the same, if no
+    old name is left in the new tree and no new name was in the old one.
     """
     before, after = _units(old), _units(new)
+    if renamed:
+        before = _with_new_names(before, after, renamed)
     pairs = _pairs(before, after)
     lost = [each for unit in before for each in (*unit.head, *unit.body)]
     added = [each for unit in after for each in (*unit.head, *unit.body)]
@@ -81,6 +88,37 @@ def changed(
     for unit in (*(now for _, now in pairs), *after):
         added += _using(names, unit)
     return _that_count(lost), _that_count(added)
+
+
+def _with_new_names(
+    before: list[Unit], after: list[Unit], renamed: Mapping[str, str]
+) -> list[Unit]:
+    """The old units in the new words; an error if a word means something else as well."""
+    old_text, new_text = ("".join(each.text for unit in units for each in (*unit.head, *unit.body))
+                          for units in (before, after))  # fmt: skip
+    for old, new in renamed.items():
+        if f"'{old}'" in new_text or f"'{new}'" in old_text:
+            raise SamnbError(
+                f"'{old}' was not just renamed to '{new}'.", "both trees know one of the names."
+            )
+    table = {f"'{old}'": f"'{new}'" for old, new in renamed.items()}
+    pattern = re.compile("|".join(map(re.escape, table)))
+
+    def said(statement: Statement) -> Statement:
+        return replace(statement, text=pattern.sub(lambda found: table[found[0]], statement.text))
+
+    def called(name: str) -> str:
+        return ".".join(renamed.get(part, part) for part in name.split("."))
+
+    return [
+        Unit(
+            called(unit.name),
+            tuple(map(said, unit.head)),
+            tuple(map(said, unit.body)),
+            unit.foreign,
+        )
+        for unit in before
+    ]
 
 
 def _using(names: set[str], unit: Unit) -> list[Statement]:
