@@ -34,11 +34,15 @@ from samnb.runs.runner import plan
 from samnb.studies import Profile
 
 SHOWN = 3  # statements that a refusal names
+DRAWN = "whole"  # the name of the run that is compared from end to end
 
 
 @dataclass(frozen=True)
 class Job:
-    """One rehearsal. name: of its kind, and of its file; slicing: of the profile's slices."""
+    """One rehearsal. name: of its kind, and of its file; slicing: of the profile's slices.
+
+    cut: to a few steps, which proves nothing of lines that they do not pass. Slices are made whole.
+    """
 
     name: str
     run: Run
@@ -74,7 +78,7 @@ def kinds(profiles: list[Profile]) -> list[Job]:
     running: dict[str, Job] = {}
     for run in (run for profile in profiles for run in plan(profile)):
         first = _slices_of(run.profile)
-        slicing.setdefault(first, Job(first, run, slicing=True))
+        slicing.setdefault(first, Job(first, run, cut=False, slicing=True))
         known = running.setdefault(kind(run), Job(kind(run), run))
         if (run.labels or 0, run.seed) < (known.run.labels or 0, known.run.seed):
             running[kind(run)] = Job(kind(run), run)
@@ -97,7 +101,7 @@ def drawn(profiles: list[Profile], names: set[str]) -> list[Job]:
             if {kind(run), _slices_of(profile)} & names]  # fmt: skip
     tree = (git("rev-parse", "HEAD^{tree}") or b"").strip()
     place = int(hashlib.sha256(tree).hexdigest(), 16) % max(1, len(runs))
-    return [Job("whole", runs[place], cut=False)] if runs else []
+    return [Job(DRAWN, runs[place], cut=False)] if runs else []
 
 
 def certify(
@@ -275,7 +279,7 @@ def _not_executed(statements: list[Statement], made: dict) -> Iterator[Statement
 def _line(trees: Trees, old: str, new: str, verdicts: list[tuple[Job, str | None]]) -> dict:
     """What certificates.jsonl says of it; where the whole run differs, nothing is certified."""
     before, now = (_said(trees, side, "described") for side in trees.sides)
-    whole = {str(job.run): reason or "equal" for job, reason in verdicts if not job.cut}
+    whole = {str(job.run): reason or "equal" for job, reason in verdicts if job.name == DRAWN}
     failed = [run for run, said in whole.items() if said != "equal"]
     line: dict[str, Any] = {
         "base": old, "commit": new, "machine": costs.processor(), "versions": costs.versions(),
@@ -287,7 +291,7 @@ def _line(trees: Trees, old: str, new: str, verdicts: list[tuple[Job, str | None
         )
         if reason:
             line["refused"][job.name] = reason
-        elif job.cut:
+        elif job.name != DRAWN:
             about = SLICES if job.slicing else RUNS
             line[about][job.name] = [before[job.name]["hash"], now[job.name]["hash"]]
     return line

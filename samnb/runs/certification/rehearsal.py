@@ -51,7 +51,6 @@ VALIDATED = 6
 TESTED = {1: 4, 0: 2}  # slices of each scan, with and without the target
 SCANS = 2  # of each cohort
 LATER = ("milestones", "rates")  # settings of training that older trees do not have
-PATIENTS = 3  # of a cohort that is made from nothing
 
 Trace = dict[str, list[tuple[str, str]]]
 
@@ -84,11 +83,11 @@ def trace(run: Run, cut: bool = True) -> Trace:
 
 
 def trace_slices(profile: Profile) -> Trace:
-    """The first patients of every cohort from nothing: phantoms drawn, scans read and cut."""
+    """Every patient of every cohort from nothing: phantoms drawn, scans read and cut."""
     notes = _Notes()
     for name in profile.data.cohorts:
         with tempfile.TemporaryDirectory() as folder:
-            scans = _first_scans(profile, name, Path(folder) / "scans", notes)
+            scans = _scans_from_nothing(profile, name, Path(folder) / "scans", notes)
             cache = Path(folder) / "cache"
             slices, _ = prepare(scans, profile.data.slices, cache, workers=1, progress=False)
             _note_slices(slices, name, notes)
@@ -98,12 +97,16 @@ def trace_slices(profile: Profile) -> Trace:
     return notes.found
 
 
-def _first_scans(profile: Profile, name: str, folder: Path, notes: _Notes) -> list[ScanFiles]:
+def _scans_from_nothing(
+    profile: Profile, name: str, folder: Path, notes: _Notes
+) -> list[ScanFiles]:
     settings = profile.data.cohorts[name]
     if settings.phantom is None:
-        return cohort_scans(profile, name)[:PATIENTS]
+        return cohort_scans(profile, name)
     kind, side = settings.phantom.kind, settings.phantom.side
-    write_cohort(kind, folder, PATIENTS, side, profile.seed, workers=1, progress=False)
+    write_cohort(
+        kind, folder, settings.phantom.patients, side, profile.seed, workers=1, progress=False
+    )
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.suffix != ".json":  # those hold the generator's own hash
             notes("slices", path.name, sha256(path))
