@@ -100,17 +100,17 @@ def trace_slices(profile: Profile) -> Trace:
 def _scans_from_nothing(
     profile: Profile, name: str, folder: Path, notes: _Notes
 ) -> list[ScanFiles]:
-    settings = profile.data.cohorts[name]
-    if settings.phantom is None:
+    cohort = profile.data.cohorts[name]
+    if cohort.phantom is None:
         return cohort_scans(profile, name)
-    kind, side = settings.phantom.kind, settings.phantom.side
+    phantom = cohort.phantom
     write_cohort(
-        kind, folder, settings.phantom.patients, side, profile.seed, workers=1, progress=False
+        phantom.kind, folder, phantom.patients, phantom.side, profile.seed, 1, progress=False
     )
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.suffix != ".json":  # those hold the generator's own hash
             notes("slices", path.name, sha256(path))
-    return list_scans(settings.layout, folder, settings.targets)
+    return list_scans(cohort.layout, folder, cohort.targets)
 
 
 def shortened(run: Run) -> Run:
