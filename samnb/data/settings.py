@@ -73,5 +73,5 @@ class DataSettings:
     cohorts: dict[str, CohortSettings]
     splits: dict[str, SplitSettings]
     slices: SliceSettings = field(default_factory=SliceSettings)
-    volumes: VolumeSettings = field(default_factory=VolumeSettings)
+    volumes: VolumeSettings | None = None  # null: the study sees slices alone
     labelled: tuple[int, ...] = (5, 50, 100)

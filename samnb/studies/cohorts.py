@@ -114,6 +114,11 @@ def cohort_volumes(
     profile: Profile, name: str, workers: int = 2, progress: bool = False
 ) -> VolumeSet:
     """The same scans as whole volumes, by the profile's `data.volumes`; a bad scan is an error."""
+    if profile.data.volumes is None:
+        raise SamnbError(
+            f"Profile '{profile.name}' sees slices alone.",
+            "say how volumes are made: data.volumes.",
+        )
     scans = _used_scans(profile, name, workers, progress)
     root = paths.data_root() / "cache" / "volumes"
     volumes, faults = prepare_volumes(scans, profile.data.volumes, root, workers, progress)
