@@ -146,3 +146,12 @@ def test_a_name_that_both_trees_know_was_not_just_renamed(tmp_path):
     new = _method(tmp_path / "new", "def main(x):\n    return x.two() + x.two()\n")
     with pytest.raises(SamnbError, match="'one' was not just renamed"):
         changed(old, new, {"one": "two"})
+
+
+def test_what_an_object_does_not_have_is_left_out_by_the_whole_run_too(tmp_path):
+    text = "def main(x):\n    if hasattr(x, 'door') and x:\n        x.door({})\n    return x\n"
+    old, new = (_method(tmp_path / word, text.format(word)) for word in ("1", "2"))
+    ((statement,), _) = changed(old, new)
+    assert statement.block == (3, 3)
+    (plain,) = changed(old, _method(tmp_path / "3", text.format(1).replace("x\n", "x + 1\n")))[0]
+    assert plain.block is None

@@ -66,7 +66,7 @@ def test_conda_users_get_the_lock():
 
 # Rooms and flat files, from the ground up: each may import only what stands before it.
 ROOMS = (
-    *("base", "data", "phantoms", "networks", "prompts", "method", "evaluation", "training"),
+    *("base", "data", "phantoms", "networks", "method", "prompts", "evaluation", "training"),
     *("systems", "studies", "runs", "reports", "pretraining", "browser", "cli"),
 )
 

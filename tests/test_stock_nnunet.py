@@ -48,9 +48,9 @@ def test_the_split_is_ours_slice_by_slice(run, given):
     prepared = raw.parents[1] / "preprocessed" / raw.name
     [split] = json.loads((prepared / "splits_final.json").read_text())
     cases = pd.read_csv(raw / "cases.csv", dtype={"patient": str, "scan": str})
-    wanted = seen.slices.index.loc[[*seen.marked, *seen.validation], ["patient", "scan", "slice"]]
+    wanted = seen.slices.index.loc[[*seen.marked, *seen.watched], ["patient", "scan", "slice"]]
     assert cases[["patient", "scan", "slice"]].to_numpy().tolist() == wanted.to_numpy().tolist()
-    for part, rows in (("train", seen.marked), ("val", seen.validation)):
+    for part, rows in (("train", seen.marked), ("val", seen.watched)):
         assert split[part] == cases.loc[cases["part"] == part, "case"].tolist()
         assert len(split[part]) == len(rows) > 0
     assert len(split["train"]) == LABELS
@@ -65,7 +65,7 @@ def test_levels_masks_and_spacing_are_written_as_they_are(given):
     cases = pd.read_csv(raw / "cases.csv")["case"]
     for folder in ("imagesTr", "labelsTr"):
         assert len(list((raw / folder).iterdir())) == len(cases) == description["numTraining"]
-    for case, row in zip(cases, [*seen.marked, *seen.validation], strict=True):
+    for case, row in zip(cases, [*seen.marked, *seen.watched], strict=True):
         image = nib.load(raw / "imagesTr" / f"{case}_0000.nii")
         mask = nib.load(raw / "labelsTr" / f"{case}.nii")
         assert np.array_equal(np.asarray(image.dataobj)[:, :, 0].T, seen.slices.images[row, 0])

@@ -39,7 +39,7 @@ def test_training_patients_teach_and_validation_patients_are_watched(profile):
     assert len(seen.classified) == 3 * 8  # every slice of theirs
     assert len(seen.marked) == 4
     assert patients(seen, seen.marked) <= set(split.train)
-    assert patients(seen, seen.validation) == set(split.validation)
+    assert patients(seen, seen.watched) == set(split.validation)
 
 
 def test_systems_are_shown_the_labels_they_may_use_and_no_others(profile):
@@ -50,7 +50,7 @@ def test_systems_are_shown_the_labels_they_may_use_and_no_others(profile):
     assert [len(few.classified), len(few.marked)] == [24, 2]
     assert [len(image.classified), len(image.marked)] == [24, 0]
     assert [len(full.classified), len(full.marked)] == [0, 24]
-    assert len(image.validation) == 0  # to watch it would take masks
+    assert len(image.watched) == 0  # to watch it would take masks
 
 
 def test_the_finished_method_is_tested_on_test_patients_only(profile):
@@ -111,7 +111,7 @@ def test_what_is_calibrated_after_training_is_calibrated_on_validation_patients(
     run = Run(profile, "tiny", 4, 1)
     train.train(run, Calibrated(profile), tmp_path, progress=False)
     training_data = run.data
-    images, masks = training_data.slices.load(training_data.validation)
+    images, masks = training_data.slices.load(training_data.watched)
     assert len(seen) == 1
     assert torch.equal(seen[0][0], torch.from_numpy(images))
     assert torch.equal(seen[0][1], torch.from_numpy(masks))

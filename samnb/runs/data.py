@@ -1,6 +1,7 @@
 """What a run may look at while it learns: slices of the training cohort, by their use."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -9,8 +10,9 @@ from samnb.data.slices import SliceSet
 from samnb.evaluation.answers import evenly
 from samnb.studies import Profile
 from samnb.studies.cohorts import cohort_slices, cohort_split, labelled_rows
+from samnb.systems.registry import find_system
 
-VALIDATED = 96  # slices of validation patients at most
+WATCHED = 96  # slices of validation patients at most
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class TrainingData:
     slices: SliceSet
     classified: np.ndarray  # of the training patients, used with their image label
     marked: np.ndarray  # whose masks may be used
-    validation: np.ndarray  # of the validation patients; empty without any masks
+    watched: np.ndarray  # of the validation patients; empty without any masks
 
 
 def training_cohort(profile: Profile) -> str:
@@ -38,18 +40,19 @@ def test_cohorts(profile: Profile) -> list[str]:
     return [name for name, sizes in profile.data.splits.items() if sizes.test]
 
 
-def training_data(profile: Profile, seen: str, count: int | None) -> TrainingData:
-    """What may be looked at. seen: `labels` of the system; count: of slices with masks."""
+def find_training_data(run: Any) -> TrainingData:
+    """What a `samnb.runs.run.Run` may look at while it learns."""
+    profile, labels = run.settings, find_system(run.system).labels
     cohort = training_cohort(profile)
     slices, split = cohort_slices(profile, cohort), cohort_split(profile, cohort)
     every = slices.rows_of(split.train)
     nothing = np.empty(0, dtype=np.intp)
-    marked = every if count is None else nothing
-    if count:
-        marked = labelled_rows(profile, cohort, count)
+    marked = every if run.labels is None else nothing
+    if run.labels:
+        marked = labelled_rows(profile, cohort, run.labels)
     return TrainingData(
         slices,
-        classified=every if seen in ("image", "few") else nothing,
+        classified=every if labels in ("image", "few") else nothing,
         marked=marked,
-        validation=evenly(slices.rows_of(split.validation), VALIDATED) if len(marked) else nothing,
+        watched=evenly(slices.rows_of(split.validation), WATCHED) if len(marked) else nothing,
     )

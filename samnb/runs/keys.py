@@ -47,7 +47,7 @@ ROOTS = {
     "weights": (
         "samnb.runs.train.build",
         "samnb.runs.train.train",
-        "samnb.runs.data.training_data",
+        "samnb.runs.data.find_training_data",
         "samnb.data.slices.SliceSet",
     ),
     "answers": ("samnb.runs.examine.examine_run", "samnb.evaluation.answers.Answers"),

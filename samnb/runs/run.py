@@ -14,9 +14,8 @@ import yaml
 
 from samnb.base.errors import SamnbError
 from samnb.base.paths import results_root
-from samnb.runs.data import TrainingData, training_data
+from samnb.runs.data import TrainingData, find_training_data
 from samnb.studies import Profile, build
-from samnb.systems.registry import find_system
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Run:
     @cached_property
     def data(self) -> TrainingData:
         """What it learns from. Looked up once: to list thousands of pictures takes seconds."""
-        return training_data(self.settings, find_system(self.system).labels, self.labels)
+        return find_training_data(self)
 
     def __getstate__(self) -> dict[str, Any]:
         """Another process looks for itself: slices are mapped from the disk, not sent."""

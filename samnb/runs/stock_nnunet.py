@@ -108,7 +108,7 @@ def _facts(run: Run, seen: TrainingData, trainer: Any, table: pd.DataFrame) -> d
         "profile": run.profile.name,
         "labels": run.labels,
         "seed": run.seed,
-        "slices": {"train": len(seen.marked), "validation": len(seen.validation)},
+        "slices": {"train": len(seen.marked), "validation": len(seen.watched)},
         "plan": trainer.configuration_manager.configuration,
         "parameters": sum(each.numel() for each in trainer.network.parameters()),
         "peak_memory_mb": round(costs.peak_memory(trainer.device), 1),
@@ -144,7 +144,7 @@ def _check(run: Run) -> None:
             f"The profile {run.profile.name} has no {run.labels} labelled slices.",
             f"use {', '.join(str(count) for count in known if count)}, or give no number for all.",
         )
-    if not len(run.data.validation):
+    if not len(run.data.watched):
         raise SamnbError(
             f"The profile {run.profile.name} has no validation patients, and nnU-Net needs some.",
             "give its training cohort some in `splits`.",
@@ -159,7 +159,7 @@ def write_dataset(run: Run, seen: TrainingData, folder: Path) -> None:
     is known to the planner. Test slices are not among them.
     """
     raw, prepared = folder / "raw" / NAME, folder / "preprocessed" / NAME
-    rows = np.concatenate([seen.marked, seen.validation])
+    rows = np.concatenate([seen.marked, seen.watched])
     require_room(folder, BYTES * len(rows) * seen.slices.side**2)
     for place in (raw / "imagesTr", raw / "labelsTr", prepared):
         place.mkdir(parents=True, exist_ok=True)
@@ -178,7 +178,7 @@ def write_dataset(run: Run, seen: TrainingData, folder: Path) -> None:
         "overwrite_image_reader_writer": "NibabelIO",
     }
     write_json(raw / "dataset.json", description)
-    parts = {"train": seen.marked, "val": seen.validation}
+    parts = {"train": seen.marked, "val": seen.watched}
     split = {name: [_case(row) for row in part] for name, part in parts.items()}
     write_json(prepared / "splits_final.json", [split])
     _write_table(raw / "cases.csv", _cases(seen.slices, parts))

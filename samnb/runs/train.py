@@ -24,6 +24,11 @@ from samnb.training.settings import LearningSettings
 LOOKED_AT = 200  # labelled slices at most, for a method that configures itself by them
 
 
+def training_data(run: Run) -> TrainingData:
+    """What this run may look at while it learns; looked up once."""
+    return run.data
+
+
 def learns(run: Run) -> bool:
     """Not without a mask, unless image labels are all the system asks for."""
     return run.labels != 0 or find_system(run.system).labels == "image"
@@ -36,7 +41,7 @@ def build(run: Run, first: nn.Module | None) -> nn.Module:
     shown = Declared(run.settings, tuple(system.settings), system.title)
     method = system.build(shown, run.seed, *([] if first is None else [first]))
     if hasattr(method, "prepare"):
-        seen = run.data
+        seen = training_data(run)
         rows = evenly(seen.marked, LOOKED_AT)
         images, masks = seen.slices.load(rows)
         spacings = seen.slices.index[["spacing_row", "spacing_column"]].to_numpy()[rows]
@@ -69,7 +74,7 @@ def train(
 
     events: write what TensorBoard shows into `folder`.
     """
-    seen = run.data
+    seen = training_data(run)
     settings = learning(run)
     trained = fit(
         method,
@@ -78,14 +83,12 @@ def train(
         folder,
         title=str(run),
         progress=progress,
-        validate=_validator(seen, precision(run), users_of(run)[0])
-        if len(seen.validation)
-        else None,
+        validate=_validator(seen, precision(run), users_of(run)[0]) if len(seen.watched) else None,
     )
-    if hasattr(method, "calibrate") and len(seen.validation):
+    if hasattr(method, "calibrate") and len(seen.watched):
         restore(method, trained.weights)
         device = next(method.parameters()).device
-        shown = (torch.from_numpy(part).to(device) for part in seen.slices.load(seen.validation))
+        shown = (torch.from_numpy(part).to(device) for part in seen.slices.load(seen.watched))
         method.eval().calibrate(*shown)
         trained.weights.update(changeable(method))
     return trained
@@ -96,7 +99,7 @@ def training_settings(run: Run, seen: TrainingData) -> TrainingSettings:
     settings = learning(run)
     per_epoch = steps_per_epoch(seen.classified, seen.marked, settings)
     steps = settings.epochs * per_epoch
-    watch = len(seen.validation) and settings.validations
+    watch = len(seen.watched) and settings.validations
     return TrainingSettings(
         steps=steps,
         learning_rate=settings.learning_rate,
@@ -126,6 +129,6 @@ def _validator(
     seen: TrainingData, precision: str, user: User
 ) -> Callable[[nn.Module], dict[str, float]]:
     def watch(method: nn.Module) -> dict[str, float]:
-        return {"dice": mean_dice(method, seen.slices, seen.validation, precision, user)}
+        return {"dice": mean_dice(method, seen.slices, seen.watched, precision, user)}
 
     return watch

@@ -272,7 +272,8 @@ def _not_executed(statements: list[Statement], made: dict) -> Iterator[Statement
     lines = {file: set(numbers) for file, numbers in made["lines"].items()}
     for each in statements:
         here = lines.get(each.file.removeprefix("samnb/"), set())
-        if here.isdisjoint(range(each.first, each.last + 1)):
+        left_out = each.block and here.isdisjoint(range(each.block[0], each.block[1] + 1))
+        if not left_out and here.isdisjoint(range(each.first, each.last + 1)):
             yield each
 
 

@@ -22,6 +22,9 @@ class Statement:
     """What a statement says, and the lines on which it stands; of a compound one, of its head.
 
     given_up: it only runs on the way to an error, so no run that left a record ever passed it.
+    block: first and last line of the block behind an `if hasattr(...)` that it stands in. What an
+    object has does not change while a run goes on: a block that a rehearsal leaves out whole is
+    left out by the whole run.
     """
 
     text: str
@@ -29,6 +32,7 @@ class Statement:
     first: int
     last: int
     given_up: bool = False
+    block: tuple[int, int] | None = None
 
     def __str__(self) -> str:
         return f"{self.file}:{self.first}"
@@ -136,7 +140,8 @@ def _pairs(before: list[Unit], after: list[Unit]) -> list[tuple[Unit, Unit]]:
     """What is the same unit in both trees; taken out of both lists.
 
     First those that say the same under one name, then one name in one file, then one name, then
-    the same statements under another name.
+    the same statements under another name; of several the one that says the most alike. What is
+    left is paired with what says at least half of the same.
     """
     pairs = []
     for alike in (
@@ -146,12 +151,24 @@ def _pairs(before: list[Unit], after: list[Unit]) -> list[tuple[Unit, Unit]]:
         lambda unit: unit.texts[1] or unit.name,
     ):
         for unit in [*before]:
-            match = next((each for each in after if alike(each) == alike(unit)), None)
-            if match:
+            found = [each for each in after if alike(each) == alike(unit)]
+            if found:
+                match = max(found, key=lambda each: _likeness(unit, each))
                 pairs.append((unit, match))
                 before.remove(unit)
                 after.remove(match)
+    for unit in [each for each in before if each.is_code]:
+        match = max(after, key=lambda each: _likeness(unit, each), default=None)
+        if match and _likeness(unit, match) >= 0.5:
+            pairs.append((unit, match))
+            before.remove(unit)
+            after.remove(match)
     return pairs
+
+
+def _likeness(was: Unit, now: Unit) -> float:
+    """Share of statements that two functions have in common, in their order."""
+    return SequenceMatcher(None, was.texts[1], now.texts[1], autojunk=False).ratio()
 
 
 def _differences(was: Unit, now: Unit) -> tuple[list[Statement], list[Statement]]:
@@ -231,8 +248,19 @@ def _statement(node: ast.stmt, file: str, tried: bool) -> Iterator[Statement]:
              if name not in ("body", "orelse", "finalbody", "handlers", "type_params")]  # fmt: skip
     if not isinstance(node, ast.Try):  # a `try` executes nothing itself
         yield _head(node, parts, file)
-    for _, nodes in blocks:
-        yield from _suite(nodes, file, tried or isinstance(node, ast.Try))
+    for name, nodes in blocks:
+        decided = name == "body" and isinstance(node, ast.If) and _asks_for_an_attribute(node.test)
+        ends = (nodes[0].lineno, nodes[-1].end_lineno or nodes[-1].lineno)
+        for each in _suite(nodes, file, tried or isinstance(node, ast.Try)):
+            yield replace(each, block=ends) if decided else each
+
+
+def _asks_for_an_attribute(test: ast.expr) -> bool:
+    """`hasattr(...)`, or that and more."""
+    first = (
+        test.values[0] if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And) else test
+    )
+    return isinstance(first, ast.Call) and getattr(first.func, "id", "") == "hasattr"
 
 
 def _head(node: ast.stmt, parts: list, file: str) -> Statement:

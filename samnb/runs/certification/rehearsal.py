@@ -26,13 +26,13 @@ from torch import Tensor, nn
 from samnb.base.files import sha256
 from samnb.data.layouts import ScanFiles, list_scans
 from samnb.data.slices import SliceSet, prepare
-from samnb.evaluation import answers, metrics
-from samnb.evaluation import examine as evaluation
+from samnb.evaluation import answers
 from samnb.method import Answer, UserPrompts
 from samnb.networks.sam.lora import count_parameters
 from samnb.phantoms import write_cohort
 from samnb.prompts.users import NOBODY
 from samnb.runs import data, examine, train
+from samnb.runs.certification.made_masks import note_made_measures
 from samnb.runs.data import test_cohorts, training_cohort
 from samnb.runs.run import Run
 from samnb.runs.runner import first_run
@@ -47,7 +47,7 @@ STAGES = (
 )  # fmt: skip
 SHORT = {"epochs": 7, "steps_per_epoch": 1, "cycle": 3, "validations": 2, "batch": 4, "marked": 2}
 KILLED_AT = 4  # step
-VALIDATED = 6
+WATCHED = 6
 TESTED = {1: 4, 0: 2}  # slices of each scan, with and without the target
 SCANS = 2  # of each cohort
 LATER = ("milestones", "rates")  # settings of training that older trees do not have
@@ -78,7 +78,7 @@ def trace(run: Run, cut: bool = True) -> Trace:
     with tempfile.TemporaryDirectory() as folder, _shortened(cut):
         _perform(shortened(run) if cut else run, Path(folder), notes, cut)
     if cut:
-        _note_made_measures(notes)
+        note_made_measures(notes)
     return {stage: notes.found[stage] for stage in STAGES}
 
 
@@ -173,7 +173,7 @@ def _note_plan(run: Run, notes: _Notes) -> None:
         for name, value in asdict(train.training_settings(run, seen)).items():
             if name not in LATER or value != plain[name]:
                 notes("plan", name, value)
-    used = {"classified": seen.classified, "marked": seen.marked, "watched": seen.validation}
+    used = {"classified": seen.classified, "marked": seen.marked, "watched": seen.watched}
     for name, rows in used.items():
         notes("plan", f"{name} rows", rows.astype(np.int64))
     for name in test_cohorts(run.settings):
@@ -204,7 +204,7 @@ def _shortened(cut: bool) -> Iterator[None]:
         return _few(cohort_slices(profile, cohort), rows(profile, cohort))
 
     with (
-        patch.object(data, "VALIDATED", VALIDATED),
+        patch.object(data, "WATCHED", WATCHED),
         patch.object(train, "training_settings", impatient),
         patch.object(examine, "_test_rows", few),
     ):
@@ -252,8 +252,8 @@ def _validate(run: Run, method: nn.Module, notes: _Notes) -> None:
     """By what a training is validated, also where this one is not: on a few test slices."""
     cohort = training_cohort(run.settings)
     slices = cohort_slices(run.settings, cohort)
-    rows = examine._test_rows(run.settings, cohort)[:VALIDATED]
-    seen = replace(run.data, slices=slices, validation=rows)
+    rows = examine._test_rows(run.settings, cohort)[:WATCHED]
+    seen = replace(run.data, slices=slices, watched=rows)
     validate = train._validator(seen, train.precision(run), NOBODY)
     notes("validation", "of a few slices", validate(method))
 
@@ -315,44 +315,3 @@ def _test(run: Run, method: nn.Module, training: dict[str, Any], notes: _Notes) 
         notes("answers", f"picture {name}", list(value) if value.dtype.kind == "U" else value)
     for name in ("summary", "parameters", "multiply_adds", "precision", "name"):
         notes("measures", name, found.facts[name])
-
-
-def _note_made_measures(notes: _Notes) -> None:
-    """Measures of made-up masks, so that every rule for empty and odd ones is passed."""
-    generator = np.random.default_rng(5)
-    for side in (24, 160):
-        blocks = _blocks(side, generator)
-        truths = np.stack([each for each in blocks for _ in blocks])
-        given = np.stack([each for _ in blocks for each in blocks])
-        notes("measures", f"made slices {side}", metrics.measure_slices(given, truths, 2.0))
-        for spacing in (None, (3.0, 0.8, 0.7)):
-            volumes = [
-                metrics.measure(one, other, 2.0, spacing)
-                for one in (truths[:12], truths[:12] * 0)
-                for other in (given[:12], truths[:12] * 0)
-            ]
-            notes("measures", f"made volumes {side} {spacing}", volumes)
-    labels, scores = generator.integers(0, 2, 40), generator.integers(0, 5, 40) / 4
-    notes("measures", "made AUC", evaluation.area_under_curve(labels, scores))
-    notes("measures", "AUC of one class", evaluation.area_under_curve(labels * 0, scores))
-    masks = torch.from_numpy(np.stack(_blocks(24, generator)))
-    boxes = torch.tensor([[2.0, 3.0, 9.0, 12.0]]).repeat(len(masks), 1)
-    boxes[1] = torch.nan
-    notes("measures", "made boxes", evaluation.box_fit(boxes, masks.numpy()))
-    notes(
-        "measures",
-        "made hits",
-        evaluation.hits(answers.peaks(masks[:, None, ::4, ::4].float(), 24)[:, 0], masks.numpy()),
-    )
-
-
-def _blocks(side: int, generator: np.random.Generator) -> list[np.ndarray]:
-    """Masks: nothing, everything, a block, the same shifted, one with an island, noise, a pixel."""
-    nothing = np.zeros((side, side), bool)
-    block, island, pixel = nothing.copy(), nothing.copy(), nothing.copy()
-    block[side // 4 : side // 2, side // 3 : side // 2] = True
-    island[:] = block
-    island[-2:, -3:] = True
-    pixel[1, 2] = True
-    noise = generator.random((side, side)) < 0.3
-    return [nothing, ~nothing, block, np.roll(block, 3, axis=1), island, noise, pixel]
