@@ -27,6 +27,11 @@ class Batch(NamedTuple):
     names: tuple[str, ...] = ()
 
 
+def with_one_target(batch: Batch) -> Batch:
+    """A batch of K = 1 without the axis of targets: labels (N,), masks (M, S, S)."""
+    return batch._replace(labels=batch.labels[:, 0], masks=batch.masks[:, 0])
+
+
 @dataclass(frozen=True)
 class UserPrompts:
     """What a user says of K targets in N images; what is None is not said at all.
@@ -95,7 +100,7 @@ class Method(nn.Module):
         return images
 
     def answer(self, state: Any, prompts: UserPrompts | None = None) -> Answer:
-        """state: what `begin` returned; prompts: None where nobody prompts."""
+        """state: what `begin` returned, the images if nothing else; prompts: None without any."""
         raise NotImplementedError
 
 

@@ -26,10 +26,10 @@ class CamAlone(Method):
         return {"loss": focal_loss(logits, batch.labels[:, 0], focus.alpha, focus.gamma)}
 
     @torch.no_grad()
-    def answer(self, state: Tensor, prompts: UserPrompts | None = None) -> Answer:
-        """Class, map, box, and the active pixels as mask; state: images (N, 1, S, S)."""
-        side = state.shape[-1]
-        features = self.classifier.features(state)
+    def answer(self, images: Tensor, prompts: UserPrompts | None = None) -> Answer:
+        """Class, map, box, and the active pixels as mask; images (N, 1, S, S)."""
+        side = images.shape[-1]
+        features = self.classifier.features(images)
         presence = self.classifier.logits(features).float().softmax(dim=1)[:, PRESENT]
         maps = ACTIVATIONS[self.prompting.activation](features.float(), self.classifier.head)
         found = boxes_of_maps(maps, self.prompting, side)

@@ -98,42 +98,42 @@ class MapPrompted(Method):
             raise SamnbError(f"No mask choice '{self.mix.choice}'.", "use single or best.")
         return answer.logits[torch.arange(len(number), device=number.device), number], number
 
-    @torch.no_grad()
-    def answer(self, state: Tensor, prompts: UserPrompts | None = None) -> Answer:
-        """state: images (N, 1, S, S). A slice called free of the target gets an empty mask.
+    def answer(self, images: Tensor, prompts: UserPrompts | None = None) -> Answer:
+        """images (N, 1, S, S). It prompts itself: what a user says is not looked at."""
+        return about_one_target(self.segment(images))
 
-        Of several boxes the masks are joined; alternatives and scores are the main box's. It
-        prompts itself; what a user says is not looked at.
+    @torch.no_grad()
+    def segment(self, images: Tensor) -> Answer:
+        """The image alone: a slice called free of the target gets an empty mask.
+
+        Of several boxes the masks are joined; alternatives and scores are the main box's.
         """
-        count, side, device = len(state), state.shape[-1], state.device
-        logits, maps = self.look(state)
+        count, side = len(images), images.shape[-1]
+        logits, maps = self.look(images)
         presence = logits.float().softmax(dim=1)[:, PRESENT]
         found = Answer(
-            masks=torch.zeros(count, side, side, dtype=torch.bool, device=device),
+            masks=torch.zeros(count, side, side, dtype=torch.bool, device=images.device),
             presence=presence,
             cams=maps,
-            boxes=torch.full((count, 4), torch.nan, device=device),
-            alternatives=torch.zeros(count, 3, side, side, dtype=torch.bool, device=device),
-            scores=torch.full((count, 3), torch.nan, device=device),
-            chosen=torch.zeros(count, dtype=torch.long, device=device),
+            boxes=torch.full((count, 4), torch.nan, device=images.device),
+            alternatives=torch.zeros(count, 3, side, side, dtype=torch.bool, device=images.device),
+            scores=torch.full((count, 3), torch.nan, device=images.device),
+            chosen=torch.zeros(count, dtype=torch.long, device=images.device),
         )
         called = torch.nonzero(presence > 0.5)[:, 0]
-        if len(called):
-            self._segment_called(state, maps, called, found)
-        return about_one_target(found)
-
-    def _segment_called(self, images: Tensor, maps: Tensor, called: Tensor, found: Answer) -> None:
-        """Fill in what SAM says of the slices that the classifier calls, by their numbers."""
+        if len(called) == 0:
+            return found
         answer, boxes = self.ask(images[called], maps[called])
         chosen, number = self.choose(answer)
         main, rows = boxes.main, called[boxes.image]
-        joined = torch.zeros(found.masks.shape, device=images.device)
+        joined = torch.zeros(count, side, side, device=images.device)
         joined.index_add_(0, rows, (chosen > 0).float())
         found.masks[:] = joined > 0
         found.boxes[called] = boxes.boxes[main]
         found.alternatives[called] = answer.three()[0][main] > 0
         found.scores[called] = answer.three()[1][main].float()
         found.chosen[called] = number[main]
+        return found
 
 
 def adapted_sam(profile: Declared, seed: int) -> Sam:

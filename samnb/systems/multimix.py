@@ -18,7 +18,7 @@ from monai.losses import DiceLoss
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from samnb.method import Answer, Batch, Method, UserPrompts, about_one_target
+from samnb.method import Answer, Batch, Method, UserPrompts, about_one_target, with_one_target
 from samnb.networks.sides import check_side
 from samnb.systems.system import Declared, System
 
@@ -104,13 +104,14 @@ class MultiMix(Method):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Slices without masks may be missing; then only the marked ones teach."""
+        batch = with_one_target(batch)
         others = len(batch.images)
         masks, classes = self.look(torch.cat([batch.images, batch.marked]))
         marked_labels = batch.masks.flatten(1).any(dim=1).long()
-        labels = torch.cat([batch.labels[:, 0].to(marked_labels), marked_labels])
+        labels = torch.cat([batch.labels.to(marked_labels), marked_labels])
         losses = {
             "classification": F.cross_entropy(classes, labels),
-            "dice": self.dice(masks[others:], batch.masks.float()),
+            "dice": self.dice(masks[others:], batch.masks[:, None].float()),
         }
         loss = losses["classification"] + DICE_WEIGHT * losses["dice"]
         if others:
@@ -119,9 +120,9 @@ class MultiMix(Method):
         return {"loss": loss, **losses}
 
     @torch.no_grad()
-    def answer(self, state: Tensor, prompts: UserPrompts | None = None) -> Answer:
-        """state: images (N, 1, S, S), 0-1. It needs no prompts."""
-        masks, classes = self.look(state)
+    def answer(self, images: Tensor, prompts: UserPrompts | None = None) -> Answer:
+        """images (N, 1, S, S), 0-1. It needs no prompts."""
+        masks, classes = self.look(images)
         presence = classes.softmax(dim=1)[:, 1]
         return about_one_target(Answer(masks=masks[:, 0] > 0, presence=presence))
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from samnb.evaluation.metrics import dice
 from samnb.evaluation.simple import largest_pieces
-from samnb.method import Answer, Batch, Method, UserPrompts, about_one_target
+from samnb.method import Answer, Batch, Method, UserPrompts, about_one_target, with_one_target
 from samnb.networks.nnunet_plan import (
     Limits,
     Plan,
@@ -108,28 +108,29 @@ class NnUNet(Method):
         return step, 2 * step  # instance norm needs more than one pixel
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
+        batch = with_one_target(batch)
         images, masks = augment(self.transforms, self.normalise(batch.marked), batch.masks)
         return {"loss": self.loss_of(images, masks)}
 
     def loss_of(self, images: Tensor, masks: Tensor) -> Tensor:
-        """The weighted loss of all outputs; normalised images and masks (N, 1, S, S)."""
+        """The weighted loss of all outputs; normalised images (N, 1, S, S), masks (N, S, S)."""
         outputs = self.network(images).float()
         if outputs.ndim == 4:  # a shallow network, or one that is not training: one output
-            return self.dice_and_entropy(outputs, masks)
+            return self.dice_and_entropy(outputs, masks[:, None])
         # DynUNet keeps its last outputs, graph and all; then it could not be copied.
         self.network.heads[:] = [torch.zeros(1)] * len(self.network.heads)
-        losses = [self.dice_and_entropy(output, masks) for output in outputs.unbind(1)]
+        losses = [self.dice_and_entropy(output, masks[:, None]) for output in outputs.unbind(1)]
         return sum(
             weight * loss for weight, loss in zip(self.plan.deep_supervision, losses, strict=True)
         )
 
     @torch.no_grad()
-    def answer(self, state: Tensor, prompts: UserPrompts | None = None) -> Answer:
-        """state: images (N, 1, S, S), 0-1; the average over four mirrored passes, unprompted."""
-        masks = self._unpruned(state)
+    def answer(self, images: Tensor, prompts: UserPrompts | None = None) -> Answer:
+        """images (N, 1, S, S), 0-1: the average over four mirrored passes. It needs no prompts."""
+        masks = self._unpruned(images)
         if self.largest_component:
             pieces = largest_pieces(masks.cpu().numpy())
-            masks = torch.from_numpy(pieces).to(state.device)
+            masks = torch.from_numpy(pieces).to(images.device)
         return about_one_target(Answer(masks=masks))
 
     def _unpruned(self, images: Tensor) -> Tensor:

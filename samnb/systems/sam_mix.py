@@ -10,7 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from samnb.method import Batch
+from samnb.method import Batch, with_one_target
 from samnb.networks.classifier import Classifier
 from samnb.systems.map_prompted import PROMPTED, MapPrompted, adapted_sam
 from samnb.systems.system import Declared, System
@@ -26,17 +26,18 @@ class SamMix(MapPrompted):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Focal loss (Eq. 3) of the slices with image labels, Dice loss (Eq. 9) of the marked."""
-        known, masks = len(batch.images), batch.masks[:, 0]
+        batch = with_one_target(batch)
+        known = len(batch.images)
         logits, maps = self.look(torch.cat([batch.images, batch.marked]))
-        focal = focal_loss(logits[:known], batch.labels[:, 0], self.focal.alpha, self.focal.gamma)
+        focal = focal_loss(logits[:known], batch.labels, self.focal.alpha, self.focal.gamma)
         losses = {"classification": focal}
         marked = maps[known:]
         answer, found = self.ask(batch.marked, marked, self.prompting.jitter)
         chosen, _ = self.choose(answer)
-        losses["segmentation"] = segmentation_loss(chosen, masks[found.image])
+        losses["segmentation"] = segmentation_loss(chosen, batch.masks[found.image])
         total = losses["classification"] + self.mix.segmentation * losses["segmentation"]
         if self.guided:
-            losses["guidance"] = map_loss(marked, masks, self.prompting.threshold)
+            losses["guidance"] = map_loss(marked, batch.masks, self.prompting.threshold)
             total = total + self.mix.guidance * losses["guidance"]
         return {"loss": total, **losses}
 

@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 from samnb.base.errors import SamnbError
 from samnb.evaluation.metrics import dice
-from samnb.method import Answer, Batch
+from samnb.method import Answer, Batch, with_one_target
 from samnb.networks.classifier import Classifier
 from samnb.networks.sam.model import encode
 from samnb.networks.sam.prompting import Masks, Prompts, decode
@@ -85,10 +85,11 @@ class SamMixImproved(MapPrompted):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The losses of the guided form, and: maps of slices without target have to stay low."""
+        batch = with_one_target(batch)
         images, marked, masks = self._changed(batch)
-        known, masks, labels = len(images), masks[:, 0], batch.labels[:, 0]
+        known = len(images)
         logits, maps = self.look(torch.cat([images, marked]))
-        focal = focal_loss(logits[:known], labels, self.focal.alpha, self.focal.gamma)
+        focal = focal_loss(logits[:known], batch.labels, self.focal.alpha, self.focal.gamma)
         answer, found = self._ask_while_learning(marked, maps[known:], masks)
         chosen, _ = self.choose(answer)
         losses = {
@@ -96,7 +97,7 @@ class SamMixImproved(MapPrompted):
             "segmentation": self.mix.segmentation * segmentation_loss(chosen, masks[found.image]),
             "guidance": self.mix.guidance * map_loss(maps[known:], masks, self.prompting.threshold),
         }
-        empty = maps[:known][labels == 0]
+        empty = maps[:known][batch.labels == 0]
         if self.improved.negatives and len(empty):
             losses["negatives"] = self.improved.negatives * F.softplus(empty).mean()
         self.steps += 1
@@ -122,16 +123,20 @@ class SamMixImproved(MapPrompted):
         answer = decode(self.sam, encode(self.sam, images), prompts)
         return answer.at_side(side), MapBoxes(number, boxes, number)
 
-    @torch.no_grad()
     def calibrate(self, images: Tensor, masks: Tensor) -> None:
-        """After training, on validation slices and masks (N, 1, S, S): be silent below
-        the presence logit that gives the best mean Dice. Nothing, if that is not asked for.
+        """After training, on validation slices and masks (N, 1, S, S): when to be silent."""
+        self._find_silence(images, masks[:, 0])
+
+    @torch.no_grad()
+    def _find_silence(self, images: Tensor, masks: Tensor) -> None:
+        """Be silent below the presence logit that gives the best mean Dice of slices (N, 1, S, S)
+        with masks (N, S, S). Nothing, if that is not asked for.
         """
         if not self.improved.calibrated:
             return
         self.silence.fill_(-ALWAYS)
-        speaking = [self.answer(self.begin(some)) for some in images.split(32)]
-        truth = masks[:, 0].bool().cpu().numpy()
+        speaking = [self.segment(some) for some in images.split(32)]
+        truth = masks.bool().cpu().numpy()
         spoken = torch.from_numpy(dice(_masks(speaking).numpy(), truth))
         self.silence.fill_(0.0)
         logits = torch.cat([self._pool(self.look(some)[1]) for some in images.split(32)]).cpu()
@@ -139,7 +144,7 @@ class SamMixImproved(MapPrompted):
 
 
 def _masks(answers: list[Answer]) -> Tensor:
-    return torch.cat([answer.masks[:, 0] for answer in answers]).cpu()
+    return torch.cat([answer.masks for answer in answers]).cpu()
 
 
 def best_silence(logits: Tensor, spoken: Tensor, empty: Tensor) -> float:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from samnb.method import Batch
+from samnb.method import Batch, with_one_target
 from samnb.systems.cam_alone import CamAlone
 from samnb.systems.map_prompted import PROMPTED, MapPrompted, adapted_sam
 from samnb.systems.system import Declared, System
@@ -21,11 +21,12 @@ class SamPP(MapPrompted):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The Dice loss (Eq. 9) of SAM's masks in the boxes that the maps give."""
+        batch = with_one_target(batch)
         with torch.no_grad():
             _, maps = self.look(batch.marked)
         answer, found = self.ask(batch.marked, maps, self.prompting.jitter)
         logits, _ = self.choose(answer)
-        return {"loss": segmentation_loss(logits, batch.masks[found.image, 0])}
+        return {"loss": segmentation_loss(logits, batch.masks[found.image])}
 
 
 def build(profile: Declared, seed: int, first: CamAlone) -> SamPP:

@@ -188,9 +188,9 @@ class TransUNet(Method):
         return {"loss": self.loss(self.logits(batch.marked), batch.masks)}
 
     @torch.no_grad()
-    def answer(self, state: Tensor, prompts: UserPrompts | None = None) -> Answer:
-        """state: images (N, 1, S, S), 0-1. It needs no prompts."""
-        return Answer(masks=self.logits(state).argmax(dim=1, keepdim=True).bool())
+    def answer(self, images: Tensor, prompts: UserPrompts | None = None) -> Answer:
+        """images (N, 1, S, S), 0-1. It needs no prompts."""
+        return Answer(masks=self.logits(images).argmax(dim=1, keepdim=True).bool())
 
 
 def build(profile: Declared, seed: int) -> TransUNet:

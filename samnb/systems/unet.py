@@ -48,9 +48,9 @@ class UNet(Method):
         return {"loss": self.loss(self.logits(batch.marked), batch.masks.float())}
 
     @torch.no_grad()
-    def answer(self, state: Tensor, prompts: UserPrompts | None = None) -> Answer:
-        """state: images (N, 1, S, S), 0-1. It needs no prompts."""
-        return Answer(masks=self.logits(state) > 0)
+    def answer(self, images: Tensor, prompts: UserPrompts | None = None) -> Answer:
+        """images (N, 1, S, S), 0-1. It needs no prompts."""
+        return Answer(masks=self.logits(images) > 0)
 
 
 def build(profile: Declared, seed: int) -> UNet:

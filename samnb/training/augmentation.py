@@ -27,7 +27,7 @@ LARGEST_SEED = 2**31 - 1
 
 
 def augmentations(rotation: float) -> Compose:
-    """For {"image": (C, S, S), "mask": (K, S, S)}; `rotation` is the largest angle in degrees."""
+    """For {"image": (1, S, S), "mask": (1, S, S)}; `rotation` is the largest angle in degrees."""
     modes = ["bilinear", "nearest"]
     zoom_modes = ["bilinear", "nearest-exact"]
     blur = (0.5, 1.0)
@@ -57,7 +57,7 @@ def augmentations(rotation: float) -> Compose:
 
 @torch.no_grad()
 def augment(transforms: Compose, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-    """images (N, C, S, S) and masks (N, K, S, S) uint8 -> the same, each changed on its own.
+    """images (N, 1, S, S) and masks (N, S, S) uint8 -> the same shapes, each changed on its own.
 
     The transforms are seeded from torch's generator, so that a seeded step always draws the same.
     """
@@ -65,7 +65,7 @@ def augment(transforms: Compose, images: Tensor, masks: Tensor) -> tuple[Tensor,
     with torch.autocast(images.device.type, enabled=False):
         changed = [
             transforms({"image": image, "mask": mask})
-            for image, mask in zip(images.float(), masks, strict=True)
+            for image, mask in zip(images.float(), masks[:, None], strict=True)
         ]
-    moved = torch.stack([item["mask"] for item in changed])
+    moved = torch.stack([item["mask"] for item in changed])[:, 0]
     return torch.stack([item["image"] for item in changed]), (moved > 0).to(masks.dtype)

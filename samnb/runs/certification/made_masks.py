@@ -1,4 +1,4 @@
-"""Measures of made-up masks: empty, full, odd ones, so that a rehearsal passes every rule for them."""
+"""Measures of made-up masks, empty ones too: a rehearsal so passes every rule for them."""
 
 from collections.abc import Callable
 from typing import Any

@@ -30,7 +30,6 @@ from samnb.evaluation import answers
 from samnb.method import Answer, UserPrompts
 from samnb.networks.sam.lora import count_parameters
 from samnb.phantoms import write_cohort
-from samnb.prompts.users import NOBODY
 from samnb.runs import data, examine, train
 from samnb.runs.certification.made_masks import note_made_measures
 from samnb.runs.data import test_cohorts, training_cohort
@@ -242,10 +241,21 @@ def _perform(run: Run, folder: Path, notes: _Notes, cut: bool) -> nn.Module:
         notes("validation", "all", trained.validation)
         notes("final weights", run.system, trained.weights)
         train.restore(method, trained.weights)
+    elif find_system(run.system).labels != "nothing":
+        _note_loss(run, method, notes)
     method.eval()
     _validate(run, method, notes)
     _test(run, method, training, notes)
     return method
+
+
+def _note_loss(run: Run, method: nn.Module, notes: _Notes) -> None:
+    """The losses of one batch, where nothing is learned: so that they are passed here as well."""
+    slices = cohort_slices(run.settings, training_cohort(run.settings))
+    rows, marked = np.arange(len(slices)), np.flatnonzero(slices.index["label"] == 1)
+    stream = train.training_batches(slices, rows, marked, train.learning(run), run.seed)
+    torch.manual_seed(run.seed)
+    notes("losses", "not learned", method.train().forward(next(stream(0))))
 
 
 def _validate(run: Run, method: nn.Module, notes: _Notes) -> None:
@@ -254,7 +264,7 @@ def _validate(run: Run, method: nn.Module, notes: _Notes) -> None:
     slices = cohort_slices(run.settings, cohort)
     rows = examine._test_rows(run.settings, cohort)[:WATCHED]
     seen = replace(run.data, slices=slices, watched=rows)
-    validate = train._validator(seen, train.precision(run), NOBODY)
+    validate = train._validator(seen, train.precision(run), train.users_of(run)[0])
     notes("validation", "of a few slices", validate(method))
 
 
