@@ -94,9 +94,9 @@ def trace_slices(profile: Profile) -> Trace:
 def _first_scans(profile: Profile, name: str, folder: Path, notes: _Notes) -> list[ScanFiles]:
     settings = profile.data.cohorts[name]
     if settings.phantom is None:
-        return cohort_scans(profile, name)[:PATIENTS]
+        return cohort_scans(profile, name)
     kind, side = settings.phantom.kind, settings.phantom.side
-    write_cohort(kind, folder, PATIENTS, side, profile.seed, workers=1, progress=False)
+    write_cohort(kind, folder, settings.phantom.patients, side, profile.seed, workers=1, progress=False)
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.suffix != ".json":  # those hold the generator's own hash
             notes("slices", path.name, sha256(path))
