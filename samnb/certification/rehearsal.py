@@ -229,10 +229,22 @@ def _perform(run: Run, folder: Path, notes: _Notes, cut: bool) -> nn.Module:
         notes("validation", "all", trained.validation)
         notes("final weights", run.system, trained.weights)
         teaching.restore(method, trained.weights)
+    else:
+        _note_loss(run, method, notes)
     method.eval()
     _validate(run, method, notes)
     _test(run, method, lesson, notes)
     return method
+
+
+def _note_loss(run: Run, method: nn.Module, notes: _Notes) -> None:
+    """The losses of one batch, where nothing is learned: so that they are passed here as well."""
+    slices = cohort_slices(run.chosen, teaching.training_cohort(run.chosen))
+    rows = np.arange(len(slices))
+    marked = np.flatnonzero(slices.index["label"] == 1)
+    stream = teaching.training_batches(slices, rows, marked, teaching.learning(run), run.seed)
+    torch.manual_seed(run.seed)
+    notes("losses", "not learned", method.train().forward(next(stream(0))))
 
 
 def _validate(run: Run, method: nn.Module, notes: _Notes) -> None:
