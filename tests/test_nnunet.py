@@ -119,7 +119,7 @@ def small():
 
 def test_what_is_augmented_keeps_its_kind_and_follows_the_seed():
     images = torch.rand(24, 1, 32, 32)
-    masks = (images > 0.7).to(torch.uint8)
+    masks = (images[:, 0] > 0.7).to(torch.uint8)
     draws = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
@@ -136,13 +136,13 @@ def test_what_is_augmented_keeps_its_kind_and_follows_the_seed():
 
 
 def test_mask_and_image_are_moved_alike():
-    masks = torch.zeros(40, 1, 64, 64, dtype=torch.uint8)
-    masks[..., 12:40, 20:30] = 1
+    masks = torch.zeros(40, 64, 64, dtype=torch.uint8)
+    masks[:, 12:40, 20:30] = 1
     torch.manual_seed(0)
-    images, moved = augment(augmentations(180), 4.0 * masks, masks)
+    images, moved = augment(augmentations(180), 4.0 * masks[:, None], masks)
     # Whatever noise and contrast do, what was bright before is brighter than the rest after.
-    around = {"dim": (1, 2, 3), "keepdim": True}
-    found = images > (images.amin(**around) + images.amax(**around)) / 2
+    middle = (images.amin(dim=(1, 2, 3)) + images.amax(dim=(1, 2, 3))) / 2
+    found = images[:, 0] > middle[:, None, None]
     shared = (found & (moved > 0)).sum() * 2 / (found.sum() + moved.sum())
     assert shared > 0.95
     assert not torch.equal(moved, masks)
@@ -202,7 +202,7 @@ def outputs_of(*probabilities):
 
 
 PICTURES = torch.empty(3, 1, 2, 2)
-MASKS = torch.tensor([1, 0, 0], dtype=torch.uint8)[:, None, None, None].expand(3, 1, 2, 2)
+MASKS = torch.tensor([1, 0, 0], dtype=torch.uint8)[:, None, None].expand(3, 2, 2)
 # Cross-entropy, and the Dice of the target in all slices as one: twice shared by answer + truth.
 AT_3_4 = -math.log(0.75) + 1 - 2 * 3 / (5 + 4)
 AT_1_2 = -math.log(0.5) + 1 - 2 * 2 / (6 + 4)
@@ -227,7 +227,7 @@ def test_preparing_takes_the_intensities_and_completes_the_plan():
     images, masks = np.full((4, 32, 32), 0.2, np.float32), np.zeros((4, 32, 32), np.uint8)
     images[:, 8:16], images[:, 16:24] = 0.5, 0.7
     masks[:, 8:24] = 1
-    method.prepare(images, masks, np.full((4, 2), 0.9))
+    method.prepare(images[:, None], masks[:, None], np.full((4, 2), 0.9))
     normal = method.normalise(torch.tensor(images[:, None]))
     assert normal[:, :, 8:24].mean().item() == pytest.approx(0, abs=1e-5)
     assert normal[:, :, 8:24].std().item() == pytest.approx(1, abs=1e-2)
@@ -292,7 +292,7 @@ def test_pieces_are_kept_where_pruning_changed_nothing(monkeypatch):
 
 def test_a_trained_network_can_be_copied():
     method = small().train()
-    method.loss_of(torch.rand(2, 1, 32, 32), torch.ones(2, 1, 32, 32, dtype=torch.uint8)).backward()
+    method.loss_of(torch.rand(2, 1, 32, 32), torch.ones(2, 32, 32, dtype=torch.uint8)).backward()
     copy.deepcopy(method)
 
 
