@@ -4,6 +4,7 @@ import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,7 @@ def _remove(folder: Path, marker: Path) -> None:
     marker.unlink()
 
 
+@cache
 def _generator_version(kind: str) -> str:
     """A hash of the code that draws a patient: phantoms made by older code are made anew."""
     roots = [f"samnb.phantoms.{kind}.write_patient"]
