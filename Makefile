@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 
 PROFILE ?= pocket
+STUDY ?=
 CORES ?= 2
 GPUS ?= 0
 EXECUTOR ?= local
@@ -11,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # $(call pipeline,PROFILE,TARGET,options); with the option -n it only shows its plan.
-pipeline = $(BIN)/python workflow/pipeline.py $(2) --profile $(1) --cores $(CORES) \
+pipeline = $(BIN)/python workflow/pipeline.py $(2) --profile $(1) --study "$(STUDY)" --cores $(CORES) \
 	--executor $(EXECUTOR) --gpus $(GPUS) $(3)
 # One thread for each of two parallel jobs beats two threads fighting over the same cores.
 export OMP_NUM_THREADS ?= 1
@@ -22,7 +23,7 @@ export PYTHONUTF8 ?= 1
 .PHONY: help setup lock data runs reality rehearse reproduce verify book render notebooks pretrain test mutants lint format clean clean-data
 
 help:  ## List what can be made
-	@echo "make TARGET [PROFILE=pocket|smoke|paper|my.yaml] [CORES=2] [GPUS=0] [EXECUTOR=local|slurm|...] [ARGS='more for the tool']"
+	@echo "make TARGET [PROFILE=pocket|smoke|paper|my.yaml] [STUDY=sam-mix] [CORES=2] [GPUS=0] [EXECUTOR=local|slurm|...] [ARGS='more for the tool']"
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## *(.*)/\1|\2/' \
 		| awk -F'|' '{ printf "  %-12s %s\n", $$1, $$2 }'
 

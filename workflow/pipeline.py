@@ -91,12 +91,15 @@ def _link_data(folder: Path) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("target")
-    parser.add_argument("--profile", default="pocket")
+    parser.add_argument("--profile", default="pocket", help="a profile, or the size of a study")
+    parser.add_argument("--study", default="", help="such as sam-mix; else the profile's own")
     parser.add_argument("--cores", default="2")
     parser.add_argument("--gpus", type=int, default=0, help="as many GPU jobs at a time")
     parser.add_argument("--executor", default="local", help="slurm, kubernetes, ...")
     parser.add_argument("--only", nargs="+", metavar="SYSTEM", help="verify these systems' runs")
     wanted, wanted.options = parser.parse_known_args()
+    if wanted.study:
+        wanted.profile = load_profile(wanted.profile, wanted.study).name
     make = verify if wanted.target == "verify" else run
     if "-n" in wanted.options:
         return make(wanted)
