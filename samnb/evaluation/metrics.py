@@ -205,10 +205,28 @@ def _nearest_by_tree(
     here: np.ndarray, there: np.ndarray, spacing: Sequence[float] | float
 ) -> tuple[np.ndarray, np.ndarray]:
     """The same for many points, or in mm. Only borders are searched, never the whole volume."""
-    here, there = here.T * np.asarray(spacing), there.T * np.asarray(spacing)
-    forth = KDTree(there, balanced_tree=False, compact_nodes=False).query(here)[0]
-    back = KDTree(here, balanced_tree=False, compact_nodes=False).query(there)[0]
-    return forth.astype(np.float32), back.astype(np.float32)
+    shape = np.maximum(here.max(axis=1), there.max(axis=1)) + 1
+    keys = [np.ravel_multi_index(tuple(points), tuple(shape)) for points in (here, there)]
+    places = [points.T * np.asarray(spacing) for points in (here, there)]
+    return (
+        _nearest(places[0], places[1], _not_in(keys[0], keys[1], shape.prod())),
+        _nearest(places[1], places[0], _not_in(keys[1], keys[0], shape.prod())),
+    )
+
+
+def _not_in(keys: np.ndarray, others: np.ndarray, size: int) -> np.ndarray:
+    """Which of some whole numbers below `size` are not among others: a table is fastest."""
+    among = np.zeros(size, dtype=bool)
+    among[others] = True
+    return ~among[keys]
+
+
+def _nearest(points: np.ndarray, others: np.ndarray, apart: np.ndarray) -> np.ndarray:
+    """Distances of points (P, axes) to the nearest of others; those not `apart` are among them."""
+    tree = KDTree(others, leafsize=32, balanced_tree=False, compact_nodes=False)
+    distances = np.zeros(len(points), dtype=np.float32)
+    distances[apart] = tree.query(points[apart])[0]
+    return distances
 
 
 def _larger(distances: tuple[np.ndarray, np.ndarray], percentile: float) -> float:
