@@ -295,3 +295,14 @@ def test_by_hand_in_a_slice():
     for shift, axis, expected in ((2, 0, 6.0), (4, 1, 4.0)):
         measured = measure(np.roll(square, shift, axis), square, 1.0, (3.0, 1.0))
         assert measured["hd"] == measured["hd95"] == expected
+
+
+def test_pixels_in_both_borders_are_at_no_distance_and_all_others_are_looked_up():
+    # Two bars of 2 x 1 x 60 voxels that share 40 voxels of their length.
+    first = _cuboid((4, 3, 80), (1, 3), (1, 2), (0, 60))
+    second = np.roll(first, 20, axis=2)
+    forth, back = surface_distances(first, second, (2.0, 3.0, 0.5))
+    wanted = np.repeat(np.arange(0.5, 10.5, 0.5), 2)
+    assert np.array_equal(np.sort(forth), np.float32([0] * 80 + wanted.tolist()))
+    assert np.array_equal(np.sort(back), np.sort(forth))
+    assert forth.dtype == back.dtype == np.float32
