@@ -29,7 +29,7 @@ class Checkout:
         for name in ("pyproject.toml", "requirements.lock", ".gitignore"):
             shutil.copy(ROOT / name, folder / name)
         (folder / "book").mkdir()  # by which a checkout is known
-        path = folder / "samnb" / "profiles" / "smoke.yaml"
+        path = folder / "samnb" / "studies" / "smoke" / "sam_mix.yaml"
         values = yaml.safe_load(path.read_text())
         del values["data"]["cohorts"]["totalsegmentator"]
         del values["data"]["splits"]["totalsegmentator"]
@@ -85,12 +85,12 @@ def test_both_trees_see_the_same_real_sets_and_each_its_own_code(tmp_path, monke
 
 
 def test_what_computes_the_same_is_certified(checkout):
-    checkout.edit("batches.py", ("turn, order", "round_, order"), ("!= turn", "!= round_"),
+    checkout.edit("training/batches.py", ("turn, order", "round_, order"), ("!= turn", "!= round_"),
                   ("turn = place // len(rows)\n", "round_ = place // len(rows)\n"),
                   ("stream, turn]", "stream, round_]"))  # fmt: skip
     # A function that is split in two ...
     checkout.edit(
-        "training.py",
+        "training/loop.py",
         ("        torch.manual_seed(self.settings.seed * 1_000_003 + step)\n",
          "        torch.manual_seed(_seed_of(self.settings, step))\n"),
         ("def _require_finite(",
@@ -98,9 +98,9 @@ def test_what_computes_the_same_is_certified(checkout):
          "    return settings.seed * 1_000_003 + step\n\n\ndef _require_finite("),
     )  # fmt: skip
     # ... and a file that is moved.
-    models = checkout.folder / "samnb" / "models"
-    (models / "simple.py").rename(models / "pieces.py")
-    checkout.edit("models/nnunet.py", ("samnb.evaluation.simple", "samnb.models.pieces"))
+    room = checkout.folder / "samnb" / "evaluation"
+    (room / "simple.py").rename(room / "pieces.py")
+    checkout.edit("systems/nnunet.py", ("samnb.evaluation.simple", "samnb.evaluation.pieces"))
     said = checkout.samnb("certify", "HEAD", "--profile", "smoke")
     assert "not as committed" in said  # a dirty tree certifies nothing
     checkout.commit()
@@ -115,13 +115,13 @@ def test_what_computes_the_same_is_certified(checkout):
 
 def test_what_computes_something_else_is_caught_and_its_stage_named(checkout):
     # The weight of a loss, one per cent.
-    checkout.edit("models/multimix.py", ("KL_WEIGHT = 5.0, 0.01", "KL_WEIGHT = 5.0, 0.0101"))
+    checkout.edit("systems/multimix.py", ("KL_WEIGHT = 5.0, 0.01", "KL_WEIGHT = 5.0, 0.0101"))
     # A schedule that differs only after the first restart.
     rate = "_half_cosine(step % cycle / cycle)"
-    checkout.edit("schedules.py", (rate, f"{rate} * 0.9 ** (step // cycle)"))
+    checkout.edit("training/schedules.py", (rate, f"{rate} * 0.9 ** (step // cycle)"))
     # A metric's rule, where one of two masks is empty.
     corner = "float(np.linalg.norm(np.multiply(shape"
-    checkout.edit("metrics.py", (f"return {corner}", f"return 2 * {corner}"))
+    checkout.edit("evaluation/metrics.py", (f"return {corner}", f"return 2 * {corner}"))
     checkout.commit()
     line = checkout.certify()
     assert line["runs"] == {}
@@ -133,7 +133,7 @@ def test_what_computes_something_else_is_caught_and_its_stage_named(checkout):
 
 def test_a_mask_that_is_rolled_by_a_row_is_caught(checkout):
     cut = "fit_mask(target, geometry)"
-    checkout.edit("data/slicing.py", (f"= {cut}", f"= np.roll({cut}, 1, axis=0)"))
+    checkout.edit("data/slicing.py", (f"[{cut}", f"[np.roll({cut}, 1, axis=0)"))
     checkout.commit()
     line = checkout.certify()
     assert line["slices"] == {}
@@ -142,7 +142,7 @@ def test_a_mask_that_is_rolled_by_a_row_is_caught(checkout):
 
 def test_a_change_that_no_rehearsal_passes_is_not_certifiable(checkout):
     checkout.edit(
-        "training.py",
+        "training/loop.py",
         ("        if due or (last", "        if due or _is_odd(settings) or (last"),
         ("def _groups(",
          "def _is_odd(settings: TrainingSettings) -> bool:\n    if settings.steps > 99:\n"
