@@ -103,7 +103,7 @@ def organ_volumes(profile: Profile) -> Iterator[dict]:
     """MR: masks put back on the grid of the scan they come from, measured there in mm."""
     slices, split = cohort.cohort_slices(profile, "mr"), cohort.cohort_split(profile, "mr")
     tested = [scan for scan in cohort.cohort_scans(profile, "mr") if scan.patient in split.test]
-    for run in tqdm(plan(profile), desc=profile.data.cohorts["mr"].target):
+    for run in tqdm(plan(profile), desc=profile.data.cohorts["mr"].targets[0]):
         method = load_method(run, progress=False)
         for scan in tested:
             table = slices.index[slices.index["scan"] == scan.scan].sort_values("slice")
@@ -114,7 +114,7 @@ def organ_volumes(profile: Profile) -> Iterator[dict]:
             truth = opened.mask(2, slice(None))
             measured = measure(back, truth, TOLERANCE, opened.spacing)
             labels = "all" if run.labels is None else run.labels
-            yield {"organ": profile.data.cohorts["mr"].target, "seed": run.seed,
+            yield {"organ": profile.data.cohorts["mr"].targets[0], "seed": run.seed,
                    "system": find_system(run.system).title, "labels": labels, "scan": scan.scan,
                    **{name: measured[name] for name in ("dice", "hd95")}}  # fmt: skip
 

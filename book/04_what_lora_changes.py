@@ -106,7 +106,9 @@ slices = cohort.cohort_slices(profile, "lits")
 split = cohort.cohort_split(profile, "lits")
 rows = slices.rows_of(split.test)
 rows = rows[slices.index["mask_pixels"].to_numpy()[rows] >= 20][::4]
-images, masks = (torch.from_numpy(values) for values in slices.load(rows, target=0))
+images, masks = (
+    torch.from_numpy(values) for values in slices.load(rows, target=0)
+)
 boxes = box_of(masks.bool())
 
 # %%
@@ -133,7 +135,10 @@ glue(
 subsets = cohort.labelled_subsets(profile, "lits")
 counts = sorted(subsets)
 known = {
-    count: [torch.from_numpy(values) for values in slices.load(subset.rows, target=0)]
+    count: [
+        torch.from_numpy(values)
+        for values in slices.load(subset.rows, target=0)
+    ]
     for count, subset in subsets.items()
 }
 recipe = {"settings": profile.adaptation, "seed": profile.seed}

@@ -119,7 +119,9 @@ classifier = method.classifier.eval().requires_grad_(True)
 slices = cohort.cohort_slices(profile, "lits")
 split = cohort.cohort_split(profile, "lits")
 rows = slices.rows_of(split.validation)
-images, masks = (torch.from_numpy(values) for values in slices.load(rows, target=0))
+images, masks = (
+    torch.from_numpy(values) for values in slices.load(rows, target=0)
+)
 truth = slices.index["label"].to_numpy()[rows]
 
 # %%

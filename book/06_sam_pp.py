@@ -95,7 +95,9 @@ print(profile.learning["sam"])
 # made before is loaded; one that was not is made here and now. What is kept of it is its record.
 
 # %% tags=["nbval-ignore-output"]
-record = make_record(Run(profile, "sam_pp", labels=most, seed=profile.seeds[0]))
+record = make_record(
+    Run(profile, "sam_pp", labels=most, seed=profile.seeds[0])
+)
 kept = ("name", "labels", "seed", "device", "precision", "commit")
 print({name: record.facts[name] for name in kept})
 print(
@@ -177,7 +179,9 @@ glue("silent", f"{free[cohorts[0]]:.2f}", display=False)
 slices = cohort.cohort_slices(profile, cohorts[0])
 rows = slices.rows_of(cohort.cohort_split(profile, cohorts[0]).test)
 rows = rows[slices.index["mask_pixels"].to_numpy()[rows] >= 20][::4]
-images, masks = (torch.from_numpy(values) for values in slices.load(rows, target=0))
+images, masks = (
+    torch.from_numpy(values) for values in slices.load(rows, target=0)
+)
 method = load_method(Run(profile, "sam_pp", most, profile.seeds[0])).eval()
 
 # %% tags=["nbval-ignore-output"]

@@ -88,8 +88,12 @@ FORMS = ("sam_mix", "sam_mix_guided", "sam_mix_soft")
 # %%
 slices = cohort.cohort_slices(profile, "lits")
 few = cohort.labelled_rows(profile, "lits", min(profile.data.labelled))
-images, masks = (torch.from_numpy(values) for values in slices.load(few, target=0))
-batch = Batch(images, torch.ones(len(images), 1).long(), images, masks[:, None])
+images, masks = (
+    torch.from_numpy(values) for values in slices.load(few, target=0)
+)
+batch = Batch(
+    images, torch.ones(len(images), 1).long(), images, masks[:, None]
+)
 
 # %%
 pull = {}
@@ -222,12 +226,16 @@ known[["auc", "hit", "hit_deviation", "box_iou"]].round(2)
 # %% mystnb={"figure": {"caption": "One test slice, the map of each form with the liver outlined; the star is the highest point.", "name": "fig-sammix-maps"}, "image": {"alt": "The same abdominal slice three times with activation maps of the three forms of SAM-Mix and the outline of the liver."}} tags=["nbval-ignore-output"]
 rows = slices.rows_of(cohort.cohort_split(profile, "lits").test)
 rows = rows[slices.index["mask_pixels"].to_numpy()[rows] >= 20][::4]
-images, masks = (torch.from_numpy(values) for values in slices.load(rows, target=0))
+images, masks = (
+    torch.from_numpy(values) for values in slices.load(rows, target=0)
+)
 methods = {
     form: load_method(Run(profile, form, middle, profile.seeds[0])).eval()
     for form in FORMS
 }
-answers = {form: of_target(segment(each, images)) for form, each in methods.items()}
+answers = {
+    form: of_target(segment(each, images)) for form, each in methods.items()
+}
 
 figure, axes = style.panels(1, len(FORMS))
 shown = len(rows) // 2

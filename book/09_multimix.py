@@ -42,6 +42,7 @@ import torch
 from torch.nn import functional as F
 
 from samnb.evaluation.statistics import compare_systems
+from samnb.method import of_target, segment
 from samnb.reports import cams, curves, pictures, style
 from samnb.reports.layout import build_without_memory, count, layout
 from samnb.reports.localisation import localisation_table
@@ -52,7 +53,6 @@ from samnb.reports.printing import styled
 from samnb.reports.sizes import beside_published
 from samnb.reports.systems import with_variants
 from samnb.reports.tables import segmentation_table
-from samnb.method import of_target, segment
 from samnb.runs import records
 from samnb.runs.run import Run
 from samnb.runs.runner import load_method, make_record
@@ -111,7 +111,9 @@ slices = cohort.cohort_slices(profile, "lits")
 rows = slices.rows_of(cohort.cohort_split(profile, "lits").test)
 rows = rows[slices.index["mask_pixels"].to_numpy()[rows] >= 20]
 shown = rows[len(rows) // 8 :: max(1, len(rows) // 4)][:4]
-images, masks = (torch.from_numpy(values) for values in slices.load(shown, target=0))
+images, masks = (
+    torch.from_numpy(values) for values in slices.load(shown, target=0)
+)
 
 # %% mystnb={"figure": {"caption": "What the classifier hands to the decoder, for four test slices. Top: the slice and its liver (green). Second row: the saliency map, its highest point starred. Third: what arrives, at an eighth of the side. Bottom: the answer (red, dashed) and the truth.", "name": "fig-multimix-bridge"}, "image": {"alt": "Four rows of four pictures: slices with the liver outlined, grainy saliency maps over the same slices, the same maps in coarse squares, and the segmentation beside the truth."}} tags=["nbval-ignore-output"]
 saliency = method.saliency(images)
@@ -134,7 +136,9 @@ for row, name in enumerate(("slice", "saliency", "arrives", "answer")):
 # or that of another slice.
 
 # %% tags=["nbval-ignore-output"]
-images, masks = (torch.from_numpy(values) for values in slices.load(rows, target=0))
+images, masks = (
+    torch.from_numpy(values) for values in slices.load(rows, target=0)
+)
 real = method.saliency(images)
 kinds = {
     "its own": real,

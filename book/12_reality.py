@@ -308,7 +308,10 @@ noted = [
             note["dice"] for note in record.facts["validation"]
         ),
     }
-    for record in [*records.automatic_records(brain), *records.automatic_records(long)]
+    for record in [
+        *records.automatic_records(brain),
+        *records.automatic_records(long),
+    ]
     if not record.facts["changes"]
     and record.facts["labels"] == middle
     and record.facts["title"] in (*FORMS[1:], IMPROVED)

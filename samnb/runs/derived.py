@@ -16,7 +16,7 @@ from samnb.base.definitions import Definition, digest, reached
 from samnb.base.errors import SamnbError
 from samnb.base.files import read_json, sha256, write_json
 from samnb.networks.sam.weights import POCKET
-from samnb.runs.certification.certificates import RUNS, lead
+from samnb.runs.certification.certificates import RUNS, TABLES, lead
 from samnb.runs.keys import LIBRARIES, data_of, hash_of, identify, uncounted
 from samnb.runs.runner import plan
 from samnb.studies import Profile, load_profile
@@ -105,13 +105,15 @@ def standing(file: str, look_at: Collection[str] | None = None) -> tuple[str, st
     if made["sha256"] != sha256(_path(file)):
         return "stale", "changed: the file itself"
     now = made_from(file, look_at)
-    changed = [part for part in ("code", "libraries", "weights") if made[part] != now[part]]
+    changed = [part for part in ("libraries", "weights") if made[part] != now[part]]
+    if not lead(made["code"], now["code"], TABLES):
+        changed.insert(0, "code")
     if now["data"] is not None:
         changed += ["data"] * (made["data"] != now["data"])
         changed += ["runs"] * (not _runs_hold(made["runs"], now["runs"]))
     if changed:
         return "stale", f"changed: {', '.join(changed)}"
-    same = now["runs"] in (None, made["runs"])
+    same = now["runs"] in (None, made["runs"]) and made["code"] == now["code"]
     return ("fresh" if same else "certified"), None
 
 

@@ -5,6 +5,7 @@ RESULTS/certificates.jsonl has one line for each time that `samnb certify` was r
     base, commit      the old and the new commit
     machine, versions where and with what the two were compared
     runs, slices      kind -> [old hash, new hash] of what was found equal
+    tables            the same of the code of results that are no records (bench/rehearse_tables.py)
     refused           kind -> why it was not
     drawn             the run that was compared from end to end
     renamed           old name -> new name: differences that are none
@@ -20,7 +21,7 @@ from typing import Any
 from samnb.base.files import write_text
 from samnb.base.paths import results_root
 
-RUNS, SLICES = "runs", "slices"  # what certificates are about
+RUNS, SLICES, TABLES = "runs", "slices", "tables"  # what certificates are about
 
 
 def certificates_path() -> Path:
@@ -46,7 +47,7 @@ def _steps(path: Path, about: str, changed: int) -> dict[str, set[str]]:
     """Hash -> the hashes that were found equal to it, one certificate on."""
     steps: dict[str, set[str]] = {}
     for line in read_certificates(path):
-        for old, new in line[about].values():
+        for old, new in line.get(about, {}).values():
             steps.setdefault(old, set()).add(new)
             steps.setdefault(new, set()).add(old)  # equal is equal, in both directions
     return steps
