@@ -11,7 +11,7 @@ from samnb.base.files import read_json, sha256, write_json
 from samnb.base.paths import CHECKOUT, results_root
 from samnb.studies import Profile
 
-RECORDS = CHECKOUT / "samnb" / "records.py"
+RECORDS = CHECKOUT / "samnb" / "runs" / "records.py"
 
 
 def planned(profile: Profile, build: Path | str) -> dict[str, dict[str, Any]]:
@@ -66,7 +66,7 @@ def _calls_run(code: ast.Module) -> bool:
     return any(
         isinstance(node, ast.ImportFrom)
         and node.module == "samnb.runs.runner"
-        and any(name.name == "run" for name in node.names)
+        and any(name.name == "make_record" for name in node.names)
         for node in ast.walk(code)
     )
 

@@ -49,8 +49,8 @@ def _every_command(
     os.environ["SAMNB_DEBUG"] = "1" if debug else os.environ.get("SAMNB_DEBUG", "")
 
 
-@app.command()
-def doctor(
+@app.command("doctor")
+def _doctor(
     profile: ProfileOption = "pocket",
     as_json: Annotated[bool, typer.Option("--json", help="Plain JSON, for programs.")] = False,
 ) -> None:

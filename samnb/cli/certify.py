@@ -5,7 +5,6 @@ from typing import Annotated
 import typer
 
 from samnb.base.errors import SamnbError
-from samnb.studies import load_profile, names
 
 BaseArgument = Annotated[
     str, typer.Argument(help="A commit whose records are fresh: of a branch, HEAD~3, a hash.")
@@ -43,6 +42,7 @@ def certify(
     """
     from samnb.runs.certification.certify import certify as compare
     from samnb.runs.records import all_records
+    from samnb.studies import load_profile, names
 
     chosen = [load_profile(name) for name in profile or names()]
     if not profile:

@@ -4,13 +4,15 @@ import re
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from samnb.base.errors import SamnbError
 from samnb.cli.options import CohortOption, ProfileOption, WorkersOption, worker_count
-from samnb.studies import Profile, load_profile
+
+if TYPE_CHECKING:  # to import it means to import PyTorch, seconds
+    from samnb.studies import Profile
 
 app = typer.Typer(
     help="Phantoms, downloads, checks, and slices ready for training.", no_args_is_help=True
@@ -50,6 +52,7 @@ def phantom(
     Example: [cyan]samnb data phantom --profile smoke[/cyan]
     """
     from samnb.phantoms import write_cohort
+    from samnb.studies import load_profile
     from samnb.studies.cohorts import cohort_place
 
     chosen = load_profile(profile)
@@ -143,6 +146,8 @@ def prepare(
 
     Example: [cyan]samnb data prepare --folder ~/scans --target liver --patient '(P[0-9]+)_'[/cyan]
     """
+    from samnb.studies import load_profile
+
     chosen = load_profile(profile)
     if folder is not None:
         rules = _rules(folder, patient)
@@ -154,7 +159,7 @@ def prepare(
         raise typer.Exit(1)
 
 
-def _prepare_cohorts(profile: Profile, cohort: list[str] | None, workers: int) -> list:
+def _prepare_cohorts(profile: "Profile", cohort: list[str] | None, workers: int) -> list:
     from samnb.studies.cohorts import prepare_cohort
 
     faults = []
@@ -166,7 +171,7 @@ def _prepare_cohorts(profile: Profile, cohort: list[str] | None, workers: int) -
 
 
 def _prepare_folder(
-    profile: Profile, folder: Path, layout: str | None, target: str | None, rules, workers: int
+    profile: "Profile", folder: Path, layout: str | None, target: str | None, rules, workers: int
 ) -> list:
     from samnb.base.paths import data_root
     from samnb.data.check import detect_layout, usual_target
@@ -214,7 +219,7 @@ def _terminal() -> bool:
     return sys.stderr.isatty()
 
 
-def cohort_names(profile: Profile, asked: list[str] | None) -> list[str]:
+def cohort_names(profile: "Profile", asked: list[str] | None) -> list[str]:
     """The cohorts asked for, or all of the profile."""
     known = profile.data.cohorts
     if unknown := [name for name in asked or [] if name not in known]:

@@ -1,14 +1,16 @@
 """`samnb run` and `samnb runs`: train and test systems, and see what has been made."""
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from samnb.base.errors import SamnbError
 from samnb.base.files import sha256
 from samnb.cli.options import ProfileOption
-from samnb.studies import Profile, load_profile
+
+if TYPE_CHECKING:  # to import it means to import PyTorch, seconds
+    from samnb.studies import Profile
 
 SystemArgument = Annotated[
     str | None,
@@ -76,6 +78,7 @@ def run(
         )
     from samnb.runs.runner import make_each
     from samnb.runs.runner import make_record as make
+    from samnb.studies import load_profile
 
     chosen = load_profile(profile)
     if every:
@@ -104,7 +107,7 @@ def run(
 
 
 def _asked(
-    chosen: Profile,
+    chosen: "Profile",
     system: str,
     labels: int | None,
     seed: int | None,
@@ -120,7 +123,7 @@ def _asked(
     return [Run(chosen, system, labels, each, tuple(changes or ())) for each in seeds]
 
 
-def _planned(chosen: Profile, system: str | None, seed: int | None) -> list:
+def _planned(chosen: "Profile", system: str | None, seed: int | None) -> list:
     """Runs behind the book's tables: all, or those of the system or the seed."""
     from samnb.runs.runner import plan
 
@@ -136,7 +139,7 @@ def _planned(chosen: Profile, system: str | None, seed: int | None) -> list:
     return found
 
 
-def _tested(profile: Profile) -> list[str]:
+def _tested(profile: "Profile") -> list[str]:
     """Cohorts with test patients."""
     return [name for name, sizes in profile.data.splits.items() if sizes.test]
 
@@ -172,6 +175,7 @@ def runs(context: typer.Context, profile: ProfileOption = "pocket") -> None:
         return
     from samnb.runs.records import all_records, read_record, run_of
     from samnb.runs.runner import plan, state
+    from samnb.studies import load_profile
 
     chosen = load_profile(profile)
     planned = plan(chosen)
@@ -219,6 +223,7 @@ def answers(profile: ProfileOption = "pocket") -> None:
     from samnb.runs.records import all_records, run_of
     from samnb.runs.remeasure import keep_answers
     from samnb.runs.runner import load_method, state, weights_at_hand
+    from samnb.studies import load_profile
 
     chosen = load_profile(profile)
     counts = dict.fromkeys(("have them", "got them", "no weights at hand", "stale"), 0)

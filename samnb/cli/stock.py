@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from samnb.cli.options import ProfileOption, WorkersOption, worker_count
-from samnb.studies import load_profile
 
 LabelsOption = Annotated[
     int | None,
@@ -46,6 +45,7 @@ def stock_nnunet(
     """
     from samnb.runs.run import Run
     from samnb.runs.stock_nnunet import compare, results_folder
+    from samnb.studies import load_profile
 
     run = Run(load_profile(profile), "nnunet", labels, seed)
     table = compare(run, epochs, iterations, worker_count(workers), sys.stderr.isatty())

@@ -166,7 +166,7 @@ def write_dataset(run: Run, seen: TrainingData, folder: Path) -> None:
     for row in rows:
         spacing = seen.slices.index.loc[row, PIXEL].to_list()
         image, mask = f"{_case(row)}_0000{ENDING}", f"{_case(row)}{ENDING}"
-        _write_slice(raw / "imagesTr" / image, seen.slices.images[row], spacing)
+        _write_slice(raw / "imagesTr" / image, seen.slices.images[row, 0], spacing)
         _write_slice(raw / "labelsTr" / mask, seen.slices.masks[row, 0], spacing)
     windowed = run.profile.data.slices.window_width is not None
     description = {
@@ -281,7 +281,7 @@ def predict(profile: Profile, trainer: Any, progress: bool) -> pd.DataFrame:
 
 def _segmented(predictor, slices: SliceSet, row: int) -> np.ndarray:
     """nnU-Net's mask (S, S) of one slice, on the slice's own grid."""
-    picture = slices.images[row].astype(np.float32)[None, None]
+    picture = slices.images[row].astype(np.float32)[:, None]
     spacing = [APART, *slices.index.loc[row, PIXEL].to_list()]
     return predictor.predict_single_npy_array(picture, {"spacing": spacing})[0] == 1
 
