@@ -118,9 +118,7 @@ for name, value in asdict(seen).items():
 # The profile says how wide the network may be; all else is planned.
 
 # %%
-limits = Limits(
-    profile.baselines.nnunet_width, profile.baselines.nnunet_most
-)
+limits = Limits(profile.nnunet.width, profile.nnunet.most)
 chosen = plan(seen, side, limits)
 print(plan_text(chosen))
 
@@ -136,7 +134,7 @@ figure = plans.show_plan(
 # %% [markdown]
 # The batch of the plan is as large as a GPU of its time could hold, and at most a twentieth of the
 # data. For fairness nnU-Net has the steps and the batch of the profile here; a setting
-# (`baselines.nnunet_schedule=own`) gives it its own batch and its own thousand epochs.
+# (`nnunet.schedule=own`) gives it its own batch and its own thousand epochs.
 #
 # Beside the plan it brings
 #
@@ -425,7 +423,7 @@ print("strides", tall.strides)
 # each pixel. Compare the first and the last stage of U-Net's way down.
 
 # %% tags=["hide-cell"]
-width, large = paper.baselines.unet_width, paper.data.slices.side
+width, large = paper.unet.width, paper.data.slices.side
 finest = 9 * (1 * width + width * width) * large**2
 last, small = 16 * width, large // 16
 deepest = 9 * (last // 2 * last + last * last) * small**2
