@@ -1,16 +1,21 @@
-"""Do two trees make the same tables of real images? rehearse_tables.py OUTPUT.
+"""Do two trees make the same results that are no records? rehearse_tables.py OUTPUT.
 
-The tables of bench/reality.py that need trained methods, made in a minute: of the first run of each
-system, with the weights that it starts from. Run it in both trees, each with its own PYTHONPATH and
-the other's files, and compare what the two OUTPUTs hold; then their code may have a certificate.
+All files of `samnb.runs.derived`, made short: tables that need trained methods of the first run of
+each system, with the weights that it starts from; the others with few labels, patients or shapes.
+Run it in both trees, each with its own PYTHONPATH and the other's files, and compare what the two
+OUTPUTs hold; then their code may have a certificate.
 """
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import reality
 import torch
+import zero_shot
+
+from samnb.pretraining.evaluate import evaluate
 
 try:
     from samnb.runs import train
@@ -41,7 +46,13 @@ def main(output: Path) -> None:
 
     reality.plan, reality.load_method = first_of_each, untrained
     torch.set_num_threads(1)
+    ct = reality.load_profile("real_ct")
+    few = replace(ct, seeds=(1,), data=replace(ct.data, labelled=(5,)))
+    slices = reality.cohort.cohort_slices(ct, "ct")
     tables = {
+        "pocket_sam/record.json": [evaluate(reality.load_sam("pocket").eval(), 40, progress=False)],
+        "pocket_sam/zero_shot.csv": [zero_shot.measure(slices, slices.patients[:30])],
+        "tables/real/ct_boxes.csv": reality.liver_boxes(few),
         "tables/real/brain_ceilings.csv": reality.brain_ceilings(
             reality.load_profile("real_brain")
         ),
