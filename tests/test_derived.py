@@ -56,7 +56,7 @@ def test_only_data_that_one_asks_for_are_looked_at(monkeypatch):
     monkeypatch.setattr(derived, "data_of", lambda profile: pytest.fail(f"cut {profile.name}"))
     monkeypatch.setattr(derived, "_at_hand", lambda profile: True)
     file = "pocket_sam/zero_shot.csv"
-    assert standing(file, look_at={"smoke"}) == ("fresh", None)
+    assert standing(file, look_at={"smoke"})[0] in ("fresh", "certified")
     with pytest.raises(pytest.fail.Exception, match="cut pocket"):
         standing(file, look_at={"pocket"})
 
@@ -73,6 +73,6 @@ def test_every_file_has_code_that_computes_it_and_is_committed():
     for file, made in DERIVED.items():
         assert derived.reached(made.roots), file
         assert (paths.CHECKOUT / "results" / file).is_file()
-        assert standing(file, look_at=()) == ("fresh", None), file
+        assert standing(file, look_at=())[0] in ("fresh", "certified"), file
     with pytest.raises(SamnbError, match="No result"):
         note("tables/none.csv")
