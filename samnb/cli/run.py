@@ -152,7 +152,15 @@ def _print_result(record, cohorts: list[str]) -> None:
     changes = "".join(f" {change}" for change in facts["changes"])
     exactly = sha256(record.folder / RECORD)[:8]  # another record, another text
     where = f"{record.folder} (record {exactly})"
-    print(f"{record.name}{changes}, seed {facts['seed']}: Dice {dice}; {where}", flush=True)
+    print(
+        f"{record.name}{changes}, seed {facts['seed']}: Dice {dice}{_by_whom(record)}; {where}",
+        flush=True,
+    )
+
+
+def _by_whom(record) -> str:
+    """Whose prompts the Dice rests on, where it is an oracle's."""
+    return f" (oracle: {record.facts['users'][0]})" if record.is_prompted else ""
 
 
 runs_app = typer.Typer(
@@ -192,7 +200,7 @@ def runs(context: typer.Context, profile: ProfileOption = "pocket") -> None:
                 line += (
                     f" {record.facts['summary'].get(cohort, {}).get('dice', float('nan')):16.3f}"
                 )
-            line += f" {record.facts['seconds']['training']:8.0f}"
+            line += f" {record.facts['seconds']['training']:8.0f}{_by_whom(record)}"
         print(line + (f"  {' '.join(each.changes)}" if each.changes else ""))
 
 
