@@ -121,7 +121,6 @@ def test_without_rates_there_is_one_group_as_ever():
     set_rate(optimiser, 0.3)
     (group,) = optimiser.param_groups
     assert group["lr"] == 0.3
-    assert "share" not in group
 
 
 @pytest.mark.parametrize(
