@@ -88,17 +88,34 @@ class CachedBackgrounds:
         return self.slices.load([self.rows[number]])[0][0]
 
 
-@dataclass(frozen=True)
 class Synthesis:
-    """Exemplars cut up once, from which any image can be asked by its number."""
+    """Exemplars cut up once, from which any image can be asked by its number.
 
-    crops: tuple[tuple[Crop | None, ...], ...]  # E exemplars of K targets; None: not in that one
-    backgrounds: np.ndarray | CachedBackgrounds  # B slices (C, S, S) without any target
-    settings: SynthesisSettings
-    seed: int
-    shape: tuple[int, int, int]  # C, S, S
+    exemplars: (E, C, S, S) float32, 0–1; masks: (E, K, S, S) uint8; backgrounds: B slices of the
+    same shape that show none of the targets, (B, C, S, S) float32 or cached ones; targets: names
+    for messages.
+    """
 
-    def load(self, numbers: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def __init__(
+        self,
+        exemplars: np.ndarray,
+        masks: np.ndarray,
+        backgrounds: np.ndarray | CachedBackgrounds,
+        settings: SynthesisSettings,
+        seed: int,
+        targets: Sequence[str] = (),
+    ):
+        check_settings(settings)
+        _check(exemplars, masks, backgrounds, targets)
+        margin = 2 + int(np.ceil(4 * settings.blur * (1 + settings.scale)))
+        self.crops = [  # None: this exemplar does not show that target
+            [_cut(image, mask, margin) if mask.any() else None for mask in each]
+            for image, each in zip(exemplars, masks, strict=True)
+        ]
+        self.shape = exemplars.shape[1:]
+        self.backgrounds, self.settings, self.seed = backgrounds, settings, seed
+
+    def make(self, numbers: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Images (n, C, S, S) float32 from 0 to 1, masks (n, K, S, S) uint8, which never overlap.
 
         A mask is 1 where the pixel came from that target, and nowhere else.
@@ -134,51 +151,13 @@ class Synthesis:
 def synthesise(
     exemplars: np.ndarray,
     masks: np.ndarray,
-    backgrounds: np.ndarray,
+    backgrounds: np.ndarray | CachedBackgrounds,
     settings: SynthesisSettings,
     seed: int,
     numbers: Sequence[int] | np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The images of these numbers: arguments as of `prepare`, result as of `Synthesis.load`."""
-    return prepare(exemplars, masks, backgrounds, settings, seed).load(numbers)
-
-
-def prepare(
-    exemplars: np.ndarray,
-    masks: np.ndarray,
-    backgrounds: np.ndarray | CachedBackgrounds,
-    settings: SynthesisSettings,
-    seed: int,
-    targets: Sequence[str] = (),
-) -> Synthesis:
-    """Cut the targets out of exemplars (E, C, S, S) float32, 0–1, with masks (E, K, S, S) uint8.
-
-    backgrounds: slices of the same shape that show none of the targets, (B, C, S, S) float32 or
-    cached ones. targets: their names, for messages.
-    """
-    check_settings(settings)
-    _check(exemplars, masks, backgrounds, targets)
-    margin = 2 + int(np.ceil(4 * settings.blur * (1 + settings.scale)))
-    crops = tuple(
-        tuple(_cut(image, mask, margin) if mask.any() else None for mask in each)
-        for image, each in zip(exemplars, masks, strict=True)
-    )
-    return Synthesis(crops, backgrounds, settings, seed, exemplars.shape[1:])
-
-
-def of_slices(
-    slices: SliceSet,
-    exemplars: np.ndarray,
-    training: np.ndarray,
-    settings: SynthesisSettings,
-    seed: int,
-) -> Synthesis:
-    """From cached slices: rows of the exemplars, and rows of all training slices.
-
-    The exemplars' masks are used, and of the other training slices whether they show any target.
-    """
-    backgrounds = CachedBackgrounds(slices, background_rows(slices.labels, training))
-    return prepare(*slices.load(exemplars), backgrounds, settings, seed, slices.targets)
+    """The images of these numbers, once: arguments and result as of `Synthesis`."""
+    return Synthesis(exemplars, masks, backgrounds, settings, seed).make(numbers)
 
 
 def background_rows(labels: np.ndarray, rows: np.ndarray) -> np.ndarray:
