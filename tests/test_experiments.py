@@ -393,7 +393,7 @@ def test_every_library_that_computes_counts(profile, monkeypatch, library):
 
 
 def test_the_code_of_every_stage_begins_somewhere():
-    for roots in keys.ROOTS.values():
+    for roots in counted.ROOTS.values():
         for root in roots:
             assert len(reached([root], lambda each: False)) > 0, root
 

@@ -33,6 +33,7 @@ class CohortSettings:
     root: str = "data"  # "data": the data root, $SAMNB_DATA; "real": $SAMNB_REAL
     rules: FolderSettings | None = None  # null: those of the folder's cohort.yaml, if it has one
     members: str | None = None  # regular expression: patients in whose name it is found, no others
+    channels: tuple[str, ...] = ()  # of a layout with several, such as flair; none named: all
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class SplitSettings:
     validation: int = 0
     test: int = 0
     blocks: int = 1  # neighbours in natural order that go together, where they may be one person
+    tested: tuple[str, ...] = ()  # a published test list, by patient; none named: dealt by the seed
 
 
 @dataclass(frozen=True)
@@ -75,3 +77,6 @@ class DataSettings:
     slices: SliceSettings = field(default_factory=SliceSettings)
     volumes: VolumeSettings | None = None  # null: the study sees slices alone
     labelled: tuple[int, ...] = (5, 50, 100)
+    choice: str = "random"  # of the labelled slices; "richest": those with most targets
+    smallest: int = 1  # pixels of the targets together, on the scan's grid, in a labelled slice
+    exclusive: bool = False  # a pixel belongs to one target at most

@@ -7,7 +7,7 @@ added later moves nobody else.
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
 from pathlib import Path
 
@@ -74,6 +74,24 @@ def split_patients(patients: Iterable[str], settings: SplitSettings, seed: int) 
         tuple(sorted(order[start:stop], key=natural_key)) for start, stop in pairwise(ends)
     )
     return assert_disjoint(Split(train, validation, test, unused))
+
+
+def split_by_list(patients: Iterable[str], settings: SplitSettings, seed: int) -> Split:
+    """The published test patients; of the others validation and training, in hash order."""
+    known = set(patients)
+    if lost := sorted(set(settings.tested) - known, key=natural_key):
+        raise SamnbError(
+            f"The test list names {lost[0]}, and no scan is of that patient.",
+            "add the missing scans, or correct `tested` in the profile.",
+        )
+    if len(set(settings.tested)) != settings.test:
+        raise SamnbError(
+            f"{len(set(settings.tested))} test patients are listed and {settings.test} asked for.",
+            "let `test` be their number.",
+        )
+    others = split_patients(known - set(settings.tested), replace(settings, test=0), seed)
+    tested = tuple(sorted(set(settings.tested), key=natural_key))
+    return assert_disjoint(replace(others, test=tested))
 
 
 def _block_order(patients: Iterable[str], settings: SplitSettings, seed: int) -> list[str]:

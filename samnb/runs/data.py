@@ -9,7 +9,7 @@ from samnb.base.errors import SamnbError
 from samnb.data.slices import SliceSet
 from samnb.evaluation.answers import evenly
 from samnb.studies import Profile
-from samnb.studies.cohorts import cohort_slices, cohort_split, labelled_rows
+from samnb.studies.cohorts import cohort_slices, cohort_split, labelled_rows, training_slices
 from samnb.systems.registry import find_system
 
 WATCHED = 96  # slices of validation patients at most
@@ -19,9 +19,10 @@ WATCHED = 96  # slices of validation patients at most
 class TrainingData:
     """Slices of the training cohort, and rows of them by their use."""
 
-    slices: SliceSet
+    slices: SliceSet  # or what reads like one
     classified: np.ndarray  # of the training patients, used with their image label
-    marked: np.ndarray  # whose masks may be used
+    labelled: np.ndarray  # whose masks somebody has drawn
+    marked: np.ndarray  # whose masks are learned from: those, or synthetic ones made of them
     watched: np.ndarray  # of the validation patients; empty without any masks
 
 
@@ -42,17 +43,20 @@ def test_cohorts(profile: Profile) -> list[str]:
 
 def find_training_data(run: Any) -> TrainingData:
     """What a `samnb.runs.run.Run` may look at while it learns."""
-    profile, labels = run.settings, find_system(run.system).labels
+    profile, system = run.settings, find_system(run.system)
     cohort = training_cohort(profile)
     slices, split = cohort_slices(profile, cohort), cohort_split(profile, cohort)
     every = slices.rows_of(split.train)
     nothing = np.empty(0, dtype=np.intp)
-    marked = every if run.labels is None else nothing
+    labelled = every if run.labels is None else nothing
     if run.labels:
-        marked = labelled_rows(profile, cohort, run.labels)
+        labelled = labelled_rows(profile, cohort, run.labels)
+    useful = slices.labels[labelled].any(axis=1) | (not system.needs_target)
+    shown, marked = training_slices(profile, cohort, labelled[useful], run.labels, run.seed)
     return TrainingData(
-        slices,
-        classified=every if labels in ("image", "few") else nothing,
+        shown,
+        classified=every if system.labels in ("image", "few") else nothing,
+        labelled=labelled,
         marked=marked,
-        watched=evenly(slices.rows_of(split.validation), WATCHED) if len(marked) else nothing,
+        watched=evenly(slices.rows_of(split.validation), WATCHED) if len(labelled) else nothing,
     )

@@ -17,7 +17,8 @@ from samnb.base.errors import SamnbError
 from samnb.base.files import read_json, sha256, write_json
 from samnb.networks.sam.weights import POCKET
 from samnb.runs.certification.certificates import RUNS, TABLES, lead
-from samnb.runs.keys import LIBRARIES, data_of, hash_of, identify, uncounted
+from samnb.runs.counted import uncounted
+from samnb.runs.keys import LIBRARIES, data_of, hash_of, identify
 from samnb.runs.runner import plan
 from samnb.studies import Profile, load_profile
 

@@ -12,7 +12,7 @@ from segment_anything.modeling import Sam
 from samnb.base.checkout import commit
 from samnb.evaluation import costs
 from samnb.evaluation.answers import Answers, ask, evenly, pictured_rows, pictures
-from samnb.evaluation.examine import measure_answers, summarise
+from samnb.evaluation.examine import summarise
 from samnb.method import Method
 from samnb.networks.sam.adapters import save_adapter
 from samnb.networks.sam.lora import count_parameters
@@ -23,6 +23,7 @@ from samnb.runs.records import Asked, Contents
 from samnb.runs.run import Run
 from samnb.studies import Profile
 from samnb.studies.cohorts import cohort_slices, cohort_split
+from samnb.studies.protocols import measure_of
 from samnb.systems.registry import find_system
 
 COUNTED_ON = 8  # slices that operations are counted on
@@ -65,10 +66,10 @@ def measure_run(
 
     Rows of slices come first; those of scans have no slice.
     """
-    of_slices, of_scans = [], []
+    measure, of_slices, of_scans = measure_of(run.settings), [], []
     for (cohort, user), given in answers.items():
         slices = cohort_slices(run.settings, cohort)
-        tables = measure_answers(given, slices, cohort, find_user(user))
+        tables = measure(given, slices, cohort, find_user(user))
         of_slices.append(tables[0])
         of_scans.append(tables[1])
     table = pd.concat(of_slices, ignore_index=True)

@@ -10,24 +10,22 @@ that it reads: it is shown no others.
 """
 
 import hashlib
-import inspect
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from samnb.base.definitions import Definition, by_file, digest, reached
+from samnb.base.definitions import by_file, digest
 from samnb.base.files import sha256
 from samnb.base.paths import CHECKOUT
 from samnb.data import slices as slice_cache
-from samnb.data.layouts import LAYOUTS
 from samnb.networks.sam import weights
 from samnb.networks.sam.settings import SamSettings
 from samnb.runs import train
 from samnb.runs.certification.certificates import RUNS, SLICES, lead
+from samnb.runs.counted import STAGES, code_of
 from samnb.runs.data import test_cohorts, training_cohort
 from samnb.runs.records import Record
 from samnb.runs.run import Run
@@ -36,35 +34,10 @@ from samnb.studies.cohorts import cohort_slices, cohort_split
 from samnb.systems.registry import find_system
 from samnb.systems.system import System
 
-STAGES = ("slices", "weights", "answers", "measures")
 LEARNED = ("training slices", "training split", "labelled slices")  # data that weights come from
 # The libraries that compute; their versions count, without the build ("+cpu").
 LIBRARIES = ("torch", "monai", "peft", "segment-anything", "numpy", "scipy",
              "opencv-python-headless")  # fmt: skip
-# Where a stage's code begins; weights begin in the system's own `build` and `schedule` as well.
-ROOTS = {
-    "slices": ("samnb.data.parts.build_part", "samnb.data.slices.join_parts"),
-    "weights": (
-        "samnb.runs.train.build",
-        "samnb.runs.train.train",
-        "samnb.runs.data.find_training_data",
-        "samnb.data.slices.SliceSet",
-    ),
-    "answers": ("samnb.runs.examine.examine_run", "samnb.evaluation.answers.Answers"),
-    "measures": ("samnb.runs.examine.measure_run", "samnb.evaluation.answers.Answers"),
-}
-# Not counted in what is learned: what comes of it is hashed instead (slices, splits, settings), or
-# it computes nothing that a record keeps but costs.
-UNCOUNTED = tuple(
-    f"samnb/{name}"
-    for name in ("data/", "phantoms/", "studies/", "evaluation/costs.py", "training/progress.py",
-                 "networks/sam/adapters.py", "systems/registry.py", "systems/system.py",
-                 "runs/records.py", "runs/run.py",
-                 *(f"base/{name}.py" for name in ("checkout", "errors", "fetch", "files")),
-                 *(f"base/{name}.py" for name in ("paths", "workers")))
-)  # fmt: skip
-USERS = ("samnb/prompts/users.py", "samnb/prompts/points.py")
-COUNTED = "samnb/data/slices.py"  # in an uncounted folder, but it reads the slices
 
 
 @dataclass(frozen=True)
@@ -176,32 +149,6 @@ def identify(run: Run, root: Path = CHECKOUT) -> Identity:
     )
 
 
-def code_of(run: Run, root: Path = CHECKOUT) -> dict[str, list[Definition]]:
-    """The definitions that each stage of the run reaches."""
-    system = find_system(run.system)
-    own = [_dotted(make) for make in (system.build, system.schedule) if make]
-    kinds = {cohort.phantom.kind for cohort in run.settings.data.cohorts.values() if cohort.phantom}
-    listed = {_dotted(LAYOUTS[cohort.layout]) for cohort in run.settings.data.cohorts.values()}
-    drawn = {f"samnb.phantoms.{kind}.write_patient" for kind in kinds}
-    roots = {
-        **ROOTS,
-        "slices": [*ROOTS["slices"], *sorted(listed | drawn)],
-        "weights": [*ROOTS["weights"], *own],
-    }
-
-    def ends(stage: str, each: Definition) -> bool:
-        if stage == "slices":
-            return _not_slicing(each)
-        if stage == "answers" and _measures(each):
-            return True
-        # Where nobody prompts it does not matter how a user would.
-        return uncounted(each) or (each.file in USERS and not system.prompted)
-
-    return {
-        stage: list(reached(roots[stage], partial(ends, stage), root).values()) for stage in STAGES
-    }
-
-
 def first_run(run: Run) -> Run | None:
     """The run that this one builds on, with those of its changes that concern it."""
     first = find_system(run.system).first
@@ -252,28 +199,6 @@ def kind_of_labels(labels: int | None) -> str:
     return "all" if labels is None else "few" if labels else "none"
 
 
-def _dotted(make: Callable) -> str:
-    make = make.func if isinstance(make, partial) else make
-    return f"{inspect.getmodule(make).__name__}.{make.__name__}"
-
-
-def uncounted(definition: Definition) -> bool:
-    hashed_otherwise = definition.name.endswith("Settings")  # by their values
-    return definition.file != COUNTED and (
-        hashed_otherwise or definition.file.startswith(UNCOUNTED)
-    )
-
-
-def _not_slicing(definition: Definition) -> bool:
-    """Of what cuts scans: errors, files, paths and processes change no slice."""
-    return not definition.file.startswith(("samnb/data/", "samnb/phantoms/"))
-
-
-def _measures(definition: Definition) -> bool:
-    """Where asking ends and measuring, a stage of its own, begins."""
-    return f"{definition.module}.{definition.name}" == ROOTS["measures"][0]
-
-
 def _settings(run: Run) -> dict[str, Any]:
     """Settings in use, how the system is registered, and the sum of the weights SAM starts from."""
     profile, values = run.settings, asdict(run.settings)
@@ -285,6 +210,11 @@ def _settings(run: Run) -> dict[str, Any]:
         kept["sam"]["weights"] = _weights(profile.sam)
     if system.prompted:
         kept["users"] = list(profile.users)
+    # What is at its default is not named, so that older records keep their keys.
+    if run.labels and profile.synthesis.images:
+        kept["synthesis"] = values["synthesis"]
+    if profile.data.exclusive:
+        kept["exclusive"] = True
     kept["system"] = {"name": run.system, **_registered(system)}
     return json.loads(json.dumps(kept))
 
@@ -314,7 +244,7 @@ def _data(run: Run) -> dict[str, str]:
     profile, seen = run.settings, run.data
     trained = training_cohort(profile)
     found, parts = data_of(profile), cohort_split(profile, trained).parts()
-    marked = seen.slices.index.loc[seen.marked, ["scan", "slice"]].astype(str)
+    marked = seen.slices.index.loc[seen.labelled, ["scan", "slice"]].astype(str)
     return found | {
         "training slices": found[f"slices of {trained}"],
         "training split": hash_of({name: parts[name] for name in ("train", "validation")}),
@@ -341,6 +271,8 @@ def _recipe(profile: Profile, cohort: str) -> str:
     """
     known = asdict(profile.data.cohorts[cohort])
     known["target"] = ", ".join(known.pop("targets"))  # as when there was one: records say so
+    if not known["channels"]:
+        known.pop("channels")
     return hash_of([known, asdict(profile.data.slices), profile.seed])
 
 

@@ -22,6 +22,7 @@ import pandas as pd
 from samnb.base.errors import DataError, SamnbError
 from samnb.base.files import read_json, write_json
 from samnb.evaluation.answers import Answers
+from samnb.evaluation.protocols import VOXELS
 from samnb.method import Answer
 from samnb.prompts.users import NOBODY
 from samnb.runs.run import Run, runs_folder
@@ -67,7 +68,8 @@ class Record:
     def scans(self) -> pd.DataFrame:
         cases = self.cases
         rows = cases[cases["slice"].isna()].reset_index(drop=True)
-        return rows[["cohort", "target", "user", "patient", "scan", *OF_SCANS]]
+        more = [name for name in VOXELS if name in rows]
+        return rows[["cohort", "target", "user", "patient", "scan", *OF_SCANS, *more]]
 
     @property
     def answers(self) -> dict[Asked, Answers]:

@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,13 @@ import numpy as np
 from samnb.base import paths
 from samnb.base.errors import DataError, SamnbError
 from samnb.data import splits
-from samnb.data.layouts import FolderRules, ScanFiles, list_scans, open_scan
+from samnb.data.exemplars import random_exemplars, richest_exemplars
+from samnb.data.layouts import CHANNELS, FolderRules, ScanFiles, list_scans, open_scan
 from samnb.data.settings import CohortSettings
 from samnb.data.slices import SliceSet, prepare
 from samnb.data.splits import LabelledSubset, Split
+from samnb.data.synthesis import background_rows
+from samnb.data.synthesised import SynthesisedSlices
 from samnb.data.volumes import VolumeSet
 from samnb.data.volumes import prepare as prepare_volumes
 from samnb.phantoms import write_cohort
@@ -72,16 +76,29 @@ def cohort_scans(
     where = f"Profile '{profile.name}', cohort '{name}'"
     try:
         wanted = re.compile(cohort.members or "")
-        scans = list_scans(cohort.layout, folder, cohort.targets, _rules(cohort))
+        found = list_scans(cohort.layout, folder, cohort.targets, _rules(cohort))
     except re.error as error:
         raise SamnbError(f"{where}: {error} in {error.pattern}.", "mend the profile.") from error
-    members = [scan for scan in scans if wanted.search(scan.patient)]
+    members = [scan for scan in found if wanted.search(scan.patient)]
     if not members:
         raise SamnbError(
-            f"{where}: none of its {len(scans)} scans is of a patient like {cohort.members}.",
+            f"{where}: none of its {len(found)} scans is of a patient like {cohort.members}.",
             "correct `members` in the profile.",
         )
-    return members
+    return [_with_channels(scan, cohort) for scan in members]
+
+
+def _with_channels(scan: ScanFiles, cohort: CohortSettings) -> ScanFiles:
+    """The scan with those of its channels that the cohort names; none named: as it is."""
+    if not cohort.channels:
+        return scan
+    known = CHANNELS.get(cohort.layout, ())
+    if unknown := [name for name in cohort.channels if name not in known]:
+        raise SamnbError(
+            f"The layout {cohort.layout} has no channel '{unknown[0]}'.",
+            f"use {', '.join(known)}." if known else "name no channels.",
+        )
+    return replace(scan, images=tuple(scan.images[known.index(name)] for name in cohort.channels))
 
 
 def _rules(cohort: CohortSettings) -> FolderRules | None:
@@ -160,7 +177,7 @@ def labelled_subsets(profile: Profile, name: str) -> dict[int, LabelledSubset]:
     counts = profile.data.labelled
     path = labelled_list(profile, name)
     if not path.is_file():
-        return splits.labelled_subsets(index, train, counts, profile.seed)
+        return _chosen(profile, name, train)
     return splits.read_labelled(path, index[index["patient"].isin(train)], counts)
 
 
@@ -184,11 +201,37 @@ def write_lists(profile: Profile, name: str) -> list[Path]:
     splits.write_split(written[0], split)
     if split.train:
         index = cohort_slices(profile, name).index
-        counts = profile.data.labelled
-        subsets = splits.labelled_subsets(index, split.train, counts, profile.seed)
+        subsets = _chosen(profile, name, split.train)
         written.append(labelled_list(profile, name))
-        splits.write_labelled(written[1], index, subsets[max(counts)])
+        splits.write_labelled(written[1], index, subsets[max(profile.data.labelled)])
     return written
+
+
+def _chosen(profile: Profile, name: str, train: Sequence[str]) -> dict[int, LabelledSubset]:
+    """The labelled subsets by the profile's rule."""
+    slices, data = cohort_slices(profile, name), profile.data
+    if data.choice == "richest":
+        return richest_exemplars(slices.labels, slices.index, train, data.labelled, profile.seed)
+    if data.choice != "random":
+        raise SamnbError(f"No choice of exemplars '{data.choice}'.", "use random or richest.")
+    return random_exemplars(slices.index, train, data.labelled, profile.seed, data.smallest)
+
+
+def training_slices(
+    profile: Profile, name: str, marked: np.ndarray, labels: int | None, seed: int
+) -> tuple[SliceSet | SynthesisedSlices, np.ndarray]:
+    """The cohort's slices, and rows of those that teach: the marked ones, or images made of them.
+
+    With a number of labels and `synthesis.images` so many synthetic images follow the real slices,
+    made of the marked ones and of training slices without any target.
+    """
+    slices, settings = cohort_slices(profile, name), profile.synthesis
+    if not (labels and settings.images):
+        return slices, marked
+    train = slices.rows_of(cohort_split(profile, name).train)
+    empty = background_rows(slices.labels, train)
+    synthesised = SynthesisedSlices(slices, marked, empty, settings, seed)
+    return synthesised, synthesised.made
 
 
 def _settings(profile: Profile, name: str) -> CohortSettings:
@@ -224,6 +267,8 @@ def _rule(profile: Profile, name: str, scans: Sequence[ScanFiles]) -> Split:
         )
     sizes = profile.data.splits[name]
     patients = [scan.patient for scan in scans]
+    if sizes.tested:
+        return splits.split_by_list(patients, sizes, profile.seed)
     if _settings(profile, name).layout in MAY_LACK_TARGET:
         wanted = sizes.train + sizes.validation + sizes.test
         patients = _with_target(scans, wanted, profile.seed)

@@ -10,6 +10,7 @@ from typing import Any, get_args, get_origin
 
 from samnb.base.errors import SamnbError
 from samnb.data.settings import DataSettings
+from samnb.data.synthesis import SynthesisSettings
 from samnb.systems.registry import sections
 from samnb.training.settings import AdaptationSettings, LearningSettings
 
@@ -19,9 +20,11 @@ class ChangedSettings:
     """One system with one setting changed: an ablation, or a variant worth every seed."""
 
     system: str
-    change: str  # such as prompting.threshold=0.3; several with spaces between them
     labels: tuple[int | None, ...]  # null: all masks
     seeds: tuple[int, ...]
+    # Such as prompting.threshold=0.3; several with spaces between them. None: the profile as it is,
+    # with these numbers of labels alone.
+    change: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ class Common:
     learning: dict[str, LearningSettings] = field(default_factory=dict)  # by kind of system
     adaptation: AdaptationSettings = field(default_factory=AdaptationSettings)
     plan: PlanSettings = field(default_factory=PlanSettings)
+    synthesis: SynthesisSettings = field(default_factory=SynthesisSettings)
+    protocol: str = "slices"  # how answers are measured; "volumes": as papers on volumes do
 
 
 Profile = make_dataclass(

@@ -11,11 +11,13 @@ from segment_anything.modeling import Sam
 from torch import Tensor
 
 from samnb.base.errors import SamnbError
+from samnb.evaluation.answers import exclusive
 from samnb.method import Answer, Method, UserPrompts
 from samnb.networks.sam.model import encode
 from samnb.networks.sam.prompting import Masks, Prompts, decode
 from samnb.networks.sam.settings import SamSettings
 from samnb.networks.sam.weights import load_sam
+from samnb.prompts.asked import asked, shape_of
 from samnb.systems.system import Declared, System
 
 
@@ -29,11 +31,14 @@ class Embedded:
 
 
 class PromptedSam(Method):
-    """Each target of each image is asked about on its own; one that nobody prompts stays empty."""
+    """Each target of each image is asked about on its own; one that nobody prompts stays empty.
 
-    def __init__(self, sam: Sam):
+    exclusive: a pixel that several answers claim goes to the one with the largest logit.
+    """
+
+    def __init__(self, sam: Sam, exclusive: bool = False):
         super().__init__()
-        self.sam = sam
+        self.sam, self.exclusive = sam, exclusive
 
     @torch.no_grad()
     def begin(self, images: Tensor) -> Embedded:
@@ -48,13 +53,12 @@ class PromptedSam(Method):
         """
         if prompts is None:
             raise SamnbError("SAM answers users who prompt, and nobody does.", "name a user.")
-        image, target, rows = _rows(prompts)
-        count, targets = _shape(prompts)
-        masks = torch.zeros(count, targets, state.side, state.side, dtype=torch.bool)
-        scores = torch.full((count, targets), torch.nan)
-        found = Answer(masks.to(image.device), scores=scores.to(image.device)[..., None])
+        image, target, rows = asked(prompts)
+        count, targets = shape_of(prompts)
+        scores = torch.full((count, targets, 1), torch.nan, device=image.device)
+        fine = scores.new_full((count, targets, state.side, state.side), -torch.inf)
         if len(image) == 0:
-            return found
+            return Answer(fine > 0, scores=scores)
         if state.earlier is not None:
             rows["masks"] = state.earlier[image, target][:, None]
         answer = decode(self.sam, state.embeddings, Prompts(image, **rows))
@@ -62,30 +66,11 @@ class PromptedSam(Method):
         low = answer.logits.new_full((count, targets, *logits.shape[1:]), torch.nan)
         low[image, target] = logits
         state.earlier = low
-        fine = Masks(logits[:, None], score[:, None]).at_side(state.side).logits[:, 0]
-        found.masks[image, target] = fine > 0
-        found.scores[image, target, 0] = score.float()
-        return found
-
-
-def _shape(prompts: UserPrompts) -> tuple[int, int]:
-    """Numbers of images and targets."""
-    given = prompts.boxes if prompts.labels is None else prompts.labels
-    return given.shape[0], given.shape[1]
-
-
-def _rows(prompts: UserPrompts) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-    """Image and target of everything that is prompted (R,), and what is said of it by name."""
-    asked = None
-    if prompts.labels is not None:
-        asked = (prompts.labels >= 0).any(dim=2)
-    if prompts.boxes is not None:
-        boxed = ~prompts.boxes.isnan().any(dim=2)
-        asked = boxed if asked is None else asked | boxed
-    image, target = asked.nonzero(as_tuple=True)
-    said = {"points": prompts.points, "labels": prompts.labels, "boxes": prompts.boxes}
-    return image, target, {name: value[image, target]
-                           for name, value in said.items() if value is not None}  # fmt: skip
+        fine[image, target] = (
+            Masks(logits[:, None], score[:, None]).at_side(state.side).logits[:, 0]
+        )
+        scores[image, target, 0] = score.float()
+        return Answer(exclusive(fine) if self.exclusive else fine > 0, scores=scores)
 
 
 def _counting(answer: Masks, rows: dict[str, Tensor], first: bool) -> tuple[Tensor, Tensor]:
@@ -103,7 +88,7 @@ def _counting(answer: Masks, rows: dict[str, Tensor], first: bool) -> tuple[Tens
 def build(profile: Declared, seed: int) -> PromptedSam:
     """The SAM of a profile, frozen: nothing is random and nothing learns."""
     sam = load_sam(profile.sam.size, profile.sam.side, profile.sam.weights)
-    return PromptedSam(sam.requires_grad_(False))
+    return PromptedSam(sam.requires_grad_(False), profile.data.exclusive)
 
 
 SYSTEMS = {

@@ -2,13 +2,16 @@
 
 from samnb.base.errors import SamnbError
 from samnb.systems import (
+    attention_unet,
     cam_alone,
+    cheap_lunch,
     multimix,
     nnunet,
     prompted_sam,
     sam_mix,
     sam_mix_improved,
     sam_pp,
+    samed,
     transunet,
     unet,
 )
@@ -18,7 +21,7 @@ from samnb.systems.system import System
 FILES = (
     *(cam_alone, sam_pp, sam_mix, sam_mix_improved),
     *(unet, nnunet, transunet, multimix),
-    prompted_sam,
+    *(prompted_sam, cheap_lunch, samed, attention_unet),
 )
 
 SYSTEMS: dict[str, System] = {

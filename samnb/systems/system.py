@@ -22,7 +22,8 @@ class System:
     "nothing"; "image" labels only; "few": those, and the masks of the labelled slices; "either":
     the masks of the labelled slices alone, or, asked for without a number, all masks. schedule:
     from the profile to settings for learning of its own. prompted: it answers users who prompt;
-    others find their own prompts, or need none.
+    others find their own prompts, or need none. needs_target: a slice without any target teaches it
+    nothing, so none is shown.
     """
 
     title: str
@@ -33,17 +34,21 @@ class System:
     labels: str = "few"
     schedule: Callable[..., LearningSettings] | None = None
     prompted: bool = False
+    needs_target: bool = False
 
 
 class Declared:
     """A profile of which only declared parts can be read, so that a run's key misses none.
 
-    Of `data` everyone may know how slices are made, and nothing else.
+    Of `data` everyone may know how slices are made, which targets there are and whether they
+    exclude each other, and nothing else.
     """
 
     def __init__(self, profile: Any, parts: tuple[str, ...], who: str):
         self._profile, self._parts, self._who = profile, parts, who
-        self.data = SimpleNamespace(slices=profile.data.slices)
+        data = profile.data
+        targets = next(iter(data.cohorts.values())).targets
+        self.data = SimpleNamespace(slices=data.slices, targets=targets, exclusive=data.exclusive)
 
     def __getattr__(self, name: str) -> Any:
         if name in self._parts or name.startswith("__"):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from samnb.base.errors import DataError
+from samnb.data.layouts.brats import CHANNELS as BRATS_CHANNELS
 from samnb.data.layouts.brats import list_brats
 from samnb.data.layouts.btcv import list_btcv
 from samnb.data.layouts.decathlon import list_decathlon
@@ -34,6 +35,9 @@ LAYOUTS: dict[str, Callable[..., list[ScanFiles]]] = {
     "ultrasound": list_ultrasound,
     "folder": list_folder,
 }
+
+# Names of the channels of layouts with several, in the order of their files.
+CHANNELS: dict[str, tuple[str, ...]] = {"brats": BRATS_CHANNELS}
 
 
 def list_scans(

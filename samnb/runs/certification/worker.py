@@ -20,7 +20,8 @@ from samnb.runs.certification.tracer import LineTracer
 
 
 def describe(jobs: list[dict[str, Any]], folder: Path) -> None:
-    from samnb.runs.keys import STAGES, code_of, identify
+    from samnb.runs.counted import STAGES, code_of
+    from samnb.runs.keys import identify
 
     said = {}
     for job in jobs:
