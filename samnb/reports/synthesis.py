@@ -1,0 +1,98 @@
+"""Synthetic training images as the book shows and measures them (Cheap Lunch, Fig. 1)."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from samnb.data.synthesis import (
+    MASK,
+    POSITIVE,
+    CachedBackgrounds,
+    SynthesisSettings,
+    synthesise,
+)
+from samnb.reports.pictures import show_slice
+from samnb.reports.style import TARGETS, panels
+
+
+def synthesis_gallery(
+    exemplars: np.ndarray,
+    exemplar_masks: np.ndarray,
+    images: np.ndarray,
+    masks: np.ndarray,
+    targets: Sequence[str],
+) -> Figure:
+    """Exemplars in the first column, images made of them beside; below each its mask in colours.
+
+    exemplars: (R, C, S, S), 0–1, the first channel is shown; exemplar_masks: (R, K, S, S); images:
+    (R, n, C, S, S) and masks: (R, n, K, S, S), n made of each exemplar; targets: K names.
+    """
+    columns = 1 + images.shape[1]
+    figure, grid = panels(2 * len(exemplars), columns, squeeze=False)
+    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02)
+    for row, exemplar in enumerate(exemplars):
+        pictures = [exemplar, *images[row]]
+        drawn = [exemplar_masks[row], *masks[row]]
+        for above, below, picture, mask in zip(*grid[2 * row : 2 * row + 2], pictures, drawn,
+                                               strict=True):  # fmt: skip
+            show_slice(above, picture[0])
+            _show_masks(below, mask)
+    grid[0, 0].set_title("exemplar", fontsize=10)
+    grid[0, 1].set_title("synthetic", fontsize=10, loc="left")
+    if len(targets) > 1:
+        patches = [Patch(color=_colour(k), label=name) for k, name in enumerate(targets)]
+        figure.legend(handles=patches, loc="outside lower center", ncols=4)
+    return figure
+
+
+def _show_masks(axes: Axes, masks: np.ndarray) -> None:
+    """Masks (K, S, S) in the colours of their targets, on black as the pictures above are."""
+    painted = np.zeros((*masks.shape[1:], 3))
+    for target, mask in enumerate(masks):
+        painted[mask.astype(bool)] = to_rgb(_colour(target))
+    show_slice(axes, painted)
+
+
+def _colour(target: int) -> str:
+    return TARGETS[target % len(TARGETS)]
+
+
+def lost_share(
+    exemplars: np.ndarray,
+    masks: np.ndarray,
+    backgrounds: np.ndarray | CachedBackgrounds,
+    settings: SynthesisSettings,
+    seed: int,
+    numbers: Sequence[int] | np.ndarray,
+) -> np.ndarray:
+    """What the paper's `> 0` leaks: the share of each target's pixels it does not paste, (K,).
+
+    Of all pixels that pasting by the mask gives these images; arguments as of `synthesise`.
+    """
+    whole, kept = (
+        synthesise(exemplars, masks, backgrounds, rule, seed, numbers)[1].astype(bool)
+        for rule in (replace(settings, compositing=name) for name in (MASK, POSITIVE))
+    )
+    lost = (whole & ~kept).sum(axis=(0, 2, 3))
+    return lost / np.maximum(whole.sum(axis=(0, 2, 3)), 1)
+
+
+def outline_step(images: np.ndarray, masks: np.ndarray) -> float:
+    """Mean difference of value between neighbours on the two sides of an outline: the seam.
+
+    images: (N, C, S, S), 0–1; masks: (N, K, S, S). Pairs are neighbours in a row or a column, one
+    of which belongs to a target that the other does not belong to. Of slices as they were scanned
+    it says how sharp the targets' own edges are.
+    """
+    owner = (masks * np.arange(1, masks.shape[1] + 1)[:, None, None]).sum(axis=1)
+    steps = []
+    for axis in (-2, -1):
+        crossing = np.diff(owner, axis=axis) != 0
+        steps.append(np.abs(np.diff(images, axis=axis)).mean(axis=1)[crossing])
+    found = np.concatenate(steps)
+    return float(found.mean()) if len(found) else float("nan")
