@@ -14,7 +14,8 @@ from samnb.base.definitions import digest, reached
 from samnb.base.errors import SamnbError
 from samnb.base.files import read_json, write_json
 from samnb.base.workers import end_with_parent
-from samnb.phantoms import lits, totalsegmentator
+from samnb.phantoms import brats18, lits, totalsegmentator
+from samnb.phantoms.brain_draws import BrainPhantom
 from samnb.phantoms.draws import Phantom
 
 MARKERS = ".phantom"  # one small JSON file per finished patient
@@ -24,7 +25,7 @@ MARKERS = ".phantom"  # one small JSON file per finished patient
 class Cohort:
     """What a kind of cohort must be able to do. A new one is an entry in KINDS, nothing else."""
 
-    make_patient: Callable[[int, int, int], Phantom]  # (seed, number, side)
+    make_patient: Callable[[int, int, int], Phantom | BrainPhantom]  # (seed, number, side)
     write_patient: Callable[[Path, int, int, int], list[Path]]  # (folder, seed, number, side)
     write_table: Callable[[Path, int, int], None] | None = None  # (folder, seed, patients)
 
@@ -34,11 +35,17 @@ KINDS = {
     "totalsegmentator": Cohort(
         totalsegmentator.make_patient, totalsegmentator.write_patient, totalsegmentator.write_table
     ),
+    "brats18": Cohort(brats18.make_patient, brats18.write_patient),
 }
 
 
-def draw_patient(kind: str, number: int, seed: int = 2025, side: int = 256) -> Phantom:
-    """Patient `number` of a cohort in memory: HU and labels (z, y, x), spacing, what they have."""
+def draw_patient(
+    kind: str, number: int, seed: int = 2025, side: int = 256
+) -> Phantom | BrainPhantom:
+    """Patient `number` of a cohort in memory: images and labels (z, y, x), spacing, who it is.
+
+    Of CT a Phantom with HU, of brains a BrainPhantom with four sequences.
+    """
     return _cohort(kind).make_patient(seed, number, side)
 
 
