@@ -14,7 +14,7 @@ from samnb.base.definitions import digest, reached
 from samnb.base.errors import SamnbError
 from samnb.base.files import read_json, write_json
 from samnb.base.workers import end_with_parent
-from samnb.phantoms import lits, totalsegmentator
+from samnb.phantoms import btcv, lits, totalsegmentator
 from samnb.phantoms.draws import Phantom
 
 MARKERS = ".phantom"  # one small JSON file per finished patient
@@ -34,6 +34,7 @@ KINDS = {
     "totalsegmentator": Cohort(
         totalsegmentator.make_patient, totalsegmentator.write_patient, totalsegmentator.write_table
     ),
+    "btcv": Cohort(btcv.make_patient, btcv.write_patient),
 }
 
 
