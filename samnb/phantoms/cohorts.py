@@ -14,7 +14,7 @@ from samnb.base.definitions import digest, reached
 from samnb.base.errors import SamnbError
 from samnb.base.files import read_json, write_json
 from samnb.base.workers import end_with_parent
-from samnb.phantoms import brats18, lits, totalsegmentator
+from samnb.phantoms import brats18, btcv, lits, totalsegmentator
 from samnb.phantoms.brain_draws import BrainPhantom
 from samnb.phantoms.draws import Phantom
 
@@ -36,6 +36,7 @@ KINDS = {
         totalsegmentator.make_patient, totalsegmentator.write_patient, totalsegmentator.write_table
     ),
     "brats18": Cohort(brats18.make_patient, brats18.write_patient),
+    "btcv": Cohort(btcv.make_patient, btcv.write_patient),
 }
 
 

@@ -40,7 +40,9 @@ UNCOUNTED = tuple(
 )  # fmt: skip
 USERS = ("samnb/prompts/users.py", "samnb/prompts/points.py")
 # In an uncounted folder, but they read the slices, and make others of them.
-COUNTED = ("samnb/data/slices.py", "samnb/data/synthesised.py", "samnb/data/synthesis.py")
+COUNTED = tuple(
+    f"samnb/data/{name}.py" for name in ("slices", "synthesised", "synthesis", "transforms")
+)
 SYNTHESIS = ("samnb.data.synthesised.SynthesisedSlices",)
 
 

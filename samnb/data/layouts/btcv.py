@@ -20,6 +20,16 @@ TARGETS = {organ: (value,) for value, organ in enumerate(ORGANS, start=1)} | {
     "kidneys": (2, 3),
     "any": tuple(range(1, len(ORGANS) + 1)),
 }
+# The eight that papers report since TransUNet.
+EIGHT_ORGANS = (
+    *("spleen", "right kidney", "left kidney", "gallbladder"),
+    *("liver", "stomach", "aorta", "pancreas"),
+)
+# Who is tested on, of the 30 scans with labels, 1 to 10 and 21 to 40; the others are trained on.
+PUBLISHED_TEST = {
+    "transunet": tuple(f"img{n:04}" for n in (1, 2, 3, 4, 8, 22, 25, 29, 32, 35, 36, 38)),
+    "monai": tuple(f"img{n:04}" for n in range(35, 41)),  # its validation set; Med-SA's too
+}
 FIRST_TEST = 61  # img0061 to img0080, which nobody has labels of
 
 
