@@ -20,7 +20,7 @@ from samnb.base.definitions import reached
 from samnb.base.errors import SamnbError
 from samnb.data import slices, slicing
 from samnb.evaluation import examine as evaluation
-from samnb.runs import examine, keys, runner, train
+from samnb.runs import counted, examine, keys, runner, train
 from samnb.runs.certification.certificates import add_certificate
 from samnb.runs.keys import first_run, identify, key, standing
 from samnb.runs.records import Contents, read_record, write_record
