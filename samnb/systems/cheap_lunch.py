@@ -42,14 +42,6 @@ class CheapLunchSettings:
     dice: float = 0.8
 
 
-@dataclass
-class Seen:
-    """Images that SAM has seen: embeddings (N, width, g, g), and the side of the images."""
-
-    embeddings: Tensor
-    side: int
-
-
 class CheapLunch(Method):
     """Asked about each target on its own; one that nobody points at stays empty.
 
@@ -77,23 +69,18 @@ class CheapLunch(Method):
         return {"loss": self.loss(logits, masks[:, None].float())}
 
     @torch.no_grad()
-    def begin(self, images: Tensor) -> Seen:
-        """images (N, 1 or 3, S, S), 0-1; the image encoder runs once, for all targets."""
-        return Seen(encode(self.sam, images), images.shape[-1])
-
-    @torch.no_grad()
-    def answer(self, state: Seen, prompts: UserPrompts | None = None) -> Answer:
+    def answer(self, images: Tensor, prompts: UserPrompts | None = None) -> Answer:
+        """images (N, 1 or 3, S, S), 0-1. The encoder looks at those that are asked about, once."""
         if prompts is None:
             raise SamnbError("Cheap Lunch answers users who point, and nobody does.", "name one.")
         image, target, said = asked(prompts)
-        count, targets = shape_of(prompts)
-        margins = torch.full((count, targets, state.side, state.side), -torch.inf)
-        margins = margins.to(state.embeddings.device)
+        size = images.shape[-2:]
+        margins = torch.full((*shape_of(prompts), *size), -torch.inf, device=images.device)
         if len(image):
-            logits = decode(self.sam, state.embeddings, Prompts(image, **said)).logits
-            fine = F.interpolate(
-                target_margin(logits.float())[:, None], (state.side, state.side), mode="bilinear"
-            )
+            shown, row = image.unique(return_inverse=True)
+            embeddings = encode(self.sam, images[shown])
+            logits = decode(self.sam, embeddings, Prompts(row, **said)).logits.float()
+            fine = F.interpolate(target_margin(logits)[:, None], size, mode="bilinear")
             margins[image, target] = fine[:, 0]
         return Answer(exclusive(margins) if self.exclusive else margins > 0)
 
@@ -134,9 +121,6 @@ class SelfPointed(CheapLunch):
         self.classifier.eval()
         return self
 
-    def begin(self, images: Tensor) -> Tensor:
-        return images
-
     @torch.no_grad()
     def answer(self, images: Tensor, prompts: UserPrompts | None = None) -> Answer:
         """images (N, 1, S, S), 0-1. It points itself: what a user says is not looked at."""
@@ -145,7 +129,7 @@ class SelfPointed(CheapLunch):
         maps = ACTIVATIONS[self.prompting.activation](features.float(), self.classifier.head)
         points = strongest(maps, images.shape[-1])[:, None, None]
         labels = torch.where(presence > 0.5, FOREGROUND, PADDING)[:, None, None]
-        found = super().answer(CheapLunch.begin(self, images), UserPrompts(points, labels))
+        found = super().answer(images, UserPrompts(points, labels))
         return Answer(found.masks, presence[:, None], maps[:, None])
 
 
