@@ -26,6 +26,7 @@ from samnb.data.synthesised import SynthesisedSlices
 from samnb.data.volumes import VolumeSet
 from samnb.data.volumes import prepare as prepare_volumes
 from samnb.phantoms import write_cohort
+from samnb.studies import load_profile, names
 from samnb.studies.profile import Profile
 
 # Layouts of whole-body collections: a scan may end above or below the target.
@@ -176,7 +177,7 @@ def labelled_subsets(profile: Profile, name: str) -> dict[int, LabelledSubset]:
     train = cohort_split(profile, name).train
     counts = profile.data.labelled
     path = labelled_list(profile, name)
-    if not path.is_file():
+    if not _is_listed(profile, name, path):
         return _chosen(profile, name, train)
     return splits.read_labelled(path, index[index["patient"].isin(train)], counts)
 
@@ -191,6 +192,14 @@ def labelled_list(profile: Profile, name: str) -> Path:
     return split_list(profile, name).with_name(
         f"{profile.name}-{name}-labelled-seed{profile.seed}.csv"
     )
+
+
+def _is_listed(profile: Profile, name: str, path: Path) -> bool:
+    """Whether a committed list speaks of this split: not where a run asks for another one."""
+    if not path.is_file():
+        return False
+    named = load_profile(profile.name) if profile.name in names() else profile
+    return named.data.splits.get(name) == profile.data.splits.get(name)
 
 
 def write_lists(profile: Profile, name: str) -> list[Path]:
@@ -247,7 +256,7 @@ def _split(profile: Profile, name: str, scans: Sequence[ScanFiles]) -> Split:
     """The split by the rule; a committed list must say the same, or something has changed."""
     rule = _rule(profile, name, scans)
     path = split_list(profile, name)
-    if path.is_file() and (listed := splits.read_split(path)) != rule:
+    if _is_listed(profile, name, path) and (listed := splits.read_split(path)) != rule:
         absent = sorted(set(listed.used) - {scan.patient for scan in scans}, key=splits.natural_key)
         raise DataError(
             path,
