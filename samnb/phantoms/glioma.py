@@ -180,7 +180,7 @@ def grow(brain: Brain, mix: GliomaMix) -> Glioma:
     core, reach = _cores(generator, foci, axes)
     core = np.maximum(core, room)
     rim = _rim(generator, foci, axes)
-    arrival = _spread(core, speed) - reach
+    arrival = _spread(core, speed, float(reach.max())) - reach
     arrival += waves(axes, generator, (10, 40), 1.6, 24)
     drawn = gaussian_filter(np.clip(arrival, -6, 5), 2.0 / STEP)
     mottle = waves(axes, generator, (5, 30), 1.0, 32)
@@ -245,22 +245,19 @@ def _rim(
     return np.maximum(mean * (1 + 0.55 * knots), 0.8 + 0.5 * knots)
 
 
-def _spread(core: np.ndarray, speed: np.ndarray) -> np.ndarray:
-    """Fast marching by relaxation: the shortest way from the core, slow tissue counting longer."""
+def _spread(core: np.ndarray, speed: np.ndarray, reach: float) -> np.ndarray:
+    """The shortest way (mm) from the core, slow tissue counting longer; right up to `reach`."""
     cost = np.float32(1) / np.maximum(speed, 1e-3)
     time = np.where(core <= 0, np.float32(0), np.float32(1e3)).astype(np.float32)
     steps = [(i, j, k) for i in (-1, 0, 1) for j in (-1, 0, 1) for k in (-1, 0, 1)]
     steps = [step for step in steps if any(step)]
-    for _ in range(40):
-        before = time.copy()
+    for _ in range(int(reach / STEP) + 3):  # one sweep goes a step at least
         for step in steps:
             here = tuple(slice(max(s, 0), min(s, 0) or None) for s in step)
             there = tuple(slice(max(-s, 0), min(-s, 0) or None) for s in step)
             length = np.float32(STEP * np.sqrt(sum(s * s for s in step)))
             way = time[there] + length * cost[here]
             np.minimum(time[here], way, out=time[here])
-        if np.array_equal(before, time):
-            break
     return np.where(core <= 0, core, time)
 
 
