@@ -17,6 +17,7 @@ from samnb.phantoms.fields import (
     FAR,
     Field,
     Grid,
+    Point,
     ellipsoid,
     rotation,
     smooth_maximum,
@@ -116,9 +117,14 @@ def mirrored(points: np.ndarray) -> np.ndarray:
     return np.stack([points[0], points[1], np.abs(points[2])])
 
 
-def whole_field(values_of: Callable[[list[np.ndarray]], np.ndarray], step: float) -> Field:
-    """A field over the whole head, of `values_of(axes)`."""
-    grid = Grid.around(LOW, HIGH, step)
+def whole_field(
+    values_of: Callable[[list[np.ndarray]], np.ndarray],
+    step: float,
+    low: Point = LOW,
+    high: Point = HIGH,
+) -> Field:
+    """A field of `values_of(axes)` over the whole head, or the box from `low` to `high`."""
+    grid = Grid.around(low, high, step)
     return Field(grid, np.float32(values_of(grid.axes())))
 
 

@@ -126,8 +126,13 @@ def _paint_vessels(
     shares.paint("membrane", 0.9 * inside(plexus, edge))
     shares.paint("vessel", inside(vessels, edge))
     # Veins of the surface are cut across as dots in the sulci.
-    crossing = np.sin(0.61 * z + 0.35 * y) * np.sin(0.53 * y - 0.4 * x) * np.sin(0.57 * x + 0.3 * z)
-    dots = (np.abs(crossing) > 0.55) & (depth < 0.3) & (cerebrum(side) < -0.5)
+    bend = 1.7 * np.sin(0.23 * x + 0.19 * y + 0.13 * z + brain.patient.age)
+    crossing = np.sin(0.41 * z + 0.25 * y + bend) * np.sin(0.37 * y - 0.3 * x + 1.3 * bend)
+    dots = (
+        (np.abs(crossing * np.sin(0.43 * x + 0.2 * z - 0.8 * bend)) > 0.5)
+        & (depth < 0.3)
+        & (cerebrum(side) < -0.5)
+    )
     shares.paint("vessel", 0.6 * dots * shares["csf"] * inside(depth, edge))
 
 
@@ -149,7 +154,7 @@ def make_lesions(brain: Brain) -> Field:
             _add_spot(generator, axes, wall, values)
         return values
 
-    return whole_field(distances, 2.0)
+    return whole_field(distances, 2.0, (-30, -58, -60), (64, 92, 60))
 
 
 def _add_spot(

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
 from samnb.phantoms.brain import (
     Brain,
@@ -69,6 +70,8 @@ class Glioma:
     rim: Field  # depth (mm) below the core's surface down to which it enhances
     arrival: Field  # mm of white matter between a point and the nearest core, less its reach
     mottle: Field  # spread one
+    drawn: Field  # the same edge as a reader draws it, without every fold of the cortex
+    fade: float  # mm below its edge at which the oedema reaches its full signal
     core_flair: float  # signal of necrosis in FLAIR: fluid is dark, debris bright
 
 
@@ -177,11 +180,14 @@ def grow(brain: Brain, mix: GliomaMix) -> Glioma:
     core, reach = _cores(generator, foci, axes)
     core = np.maximum(core, room)
     rim = _rim(generator, foci, axes)
-    arrival = _spread(core, speed) - reach
+    arrival = _spread(core, speed, float(reach.max())) - reach
     arrival += waves(axes, generator, (10, 40), 1.6, 24)
+    drawn = gaussian_filter(np.clip(arrival, -6, 5), 2.0 / STEP)
     mottle = waves(axes, generator, (5, 30), 1.0, 32)
-    fluid = float(generator.uniform(0.2, 0.95))
-    return Glioma(foci, *(Field(grid, np.float32(a)) for a in (core, rim, arrival, mottle)), fluid)
+    fields = (core, rim, arrival, mottle, drawn)
+    fade = float(generator.uniform(4, 15))
+    fluid = float(generator.uniform(0.12, 0.9))
+    return Glioma(foci, *(Field(grid, np.float32(each)) for each in fields), fade, fluid)
 
 
 def _tissue(
@@ -239,22 +245,19 @@ def _rim(
     return np.maximum(mean * (1 + 0.55 * knots), 0.8 + 0.5 * knots)
 
 
-def _spread(core: np.ndarray, speed: np.ndarray) -> np.ndarray:
-    """Fast marching by relaxation: the shortest way from the core, slow tissue counting longer."""
+def _spread(core: np.ndarray, speed: np.ndarray, reach: float) -> np.ndarray:
+    """The shortest way (mm) from the core, slow tissue counting longer; right up to `reach`."""
     cost = np.float32(1) / np.maximum(speed, 1e-3)
     time = np.where(core <= 0, np.float32(0), np.float32(1e3)).astype(np.float32)
     steps = [(i, j, k) for i in (-1, 0, 1) for j in (-1, 0, 1) for k in (-1, 0, 1)]
     steps = [step for step in steps if any(step)]
-    for _ in range(40):
-        before = time.copy()
+    for _ in range(int(reach / STEP) + 3):  # one sweep goes a step at least
         for step in steps:
             here = tuple(slice(max(s, 0), min(s, 0) or None) for s in step)
             there = tuple(slice(max(-s, 0), min(-s, 0) or None) for s in step)
             length = np.float32(STEP * np.sqrt(sum(s * s for s in step)))
             way = time[there] + length * cost[here]
             np.minimum(time[here], way, out=time[here])
-        if np.array_equal(before, time):
-            break
     return np.where(core <= 0, core, time)
 
 
@@ -267,14 +270,15 @@ def paint_tumour(
     depth = read_at(glioma.rim, points)
     arrival = read_at(glioma.arrival, points)
     wet = 1 - shares["csf"] - shares["vessel"] - shares["membrane"]
-    oedema = inside(arrival, 2.5 + edge) * np.clip(wet, 0, 1)
+    full = np.clip(-arrival / np.float32(glioma.fade), 0, 1)
+    oedema = inside(arrival, 2 + edge) * (0.35 + 0.65 * full) * np.clip(wet, 0, 1)
     shares.paint("oedema", oedema)
     mass = inside(core, edge) * tissue
     shares.paint("solid" if glioma.foci[0].solid else "core", mass)
     enhancing = inside(np.maximum(core, -core - depth), edge) * tissue
     shares.paint("rim", enhancing)
     labels = np.zeros(points.shape[1], np.uint8)
-    labels[oedema >= 0.5] = OEDEMA
+    labels[(read_at(glioma.drawn, points) < 0) & (tissue > 0.5)] = OEDEMA
     labels[mass >= 0.5] = NECROSIS
     labels[enhancing >= 0.5] = ENHANCING
     return labels

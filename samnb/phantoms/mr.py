@@ -23,14 +23,14 @@ SIGNALS = {
     "stem":       (0.53, 0.69, 0.70, 0.47),
     "vessel":     (0.16, 0.30, 1.70, 0.22),
     "membrane":   (0.42, 0.48, 1.10, 0.45),
-    "lesion":     (0.92, 0.58, 0.58, 0.78),
-    "oedema":     (1.00, 0.53, 0.53, 0.88),
+    "lesion":     (0.86, 0.58, 0.58, 0.78),
+    "oedema":     (0.90, 0.53, 0.53, 0.88),
     "core":       (0.55, 0.33, 0.35, 1.02),
-    "solid":      (0.90, 0.44, 0.46, 0.92),
-    "rim":        (0.82, 0.52, 1.40, 0.76),
+    "solid":      (0.82, 0.44, 0.46, 0.92),
+    "rim":        (0.78, 0.52, 1.40, 0.76),
 }  # fmt: skip
 # How much each tissue is mottled: the relative spread of its signal.
-GRAIN = {"grey": 0.03, "white": 0.025, "stem": 0.04, "lesion": 0.1, "oedema": 0.09,
+GRAIN = {"grey": 0.03, "white": 0.025, "stem": 0.04, "lesion": 0.1, "oedema": 0.13,
          "core": 0.16, "solid": 0.12, "rim": 0.16}  # fmt: skip
 
 
@@ -39,11 +39,12 @@ class Scanners:
     """The scanners of one cohort: the range of each property, drawn anew for every scan."""
 
     noise: tuple[float, float] = (0.010, 0.035)  # standard deviation, white matter in T1 being 0.75
-    bias: tuple[float, float] = (0.03, 0.11)  # standard deviation of the log of the coil's field
+    bias: tuple[float, float] = (0.04, 0.14)  # standard deviation of the log of the coil's field
     blur: tuple[float, float] = (0.35, 0.7)  # mm, standard deviation within the slices
     thick: float = 0.45  # chance that a sequence has thick slices, later cut into 1 mm
     slice_blur: tuple[float, float] = (1.0, 2.1)  # mm, across those slices
     contrast: float = 0.06  # spread of each tissue's signal from scan to scan
+    conspicuity: float = 0.28  # spread of the log of the tumour's contrast in FLAIR
     scale: tuple[float, float] = (180.0, 1400.0)  # what the scanner stores for a signal of 1
     signals: Mapping[str, Sequence[float]] = field(default_factory=lambda: SIGNALS)
 
@@ -69,8 +70,11 @@ def draw_acquisitions(
         signals = np.array([scanners.signals[name][index] for name in TISSUES])
         signals = signals * np.exp(generator.normal(0, scanners.contrast / 2, len(signals)))
         if index == 0:
-            bright = np.isin(TISSUES, ("lesion", "oedema", "solid", "rim"))
-            signals[bright] *= np.exp(generator.normal(0, scanners.contrast * 1.5))
+            # What is bright is so by very different degrees, from tumour to tumour.
+            bright = np.isin(TISSUES, ("oedema", "solid", "rim"))
+            white = signals[TISSUES.index("white")]
+            degree = generator.lognormal(0, scanners.conspicuity)
+            signals[bright] = white + (signals[bright] - white) * degree
             signals[TISSUES.index("core")] = core
         blur = np.full(3, generator.uniform(*scanners.blur))
         if generator.random() < scanners.thick:
