@@ -8,6 +8,7 @@ decides a pixel.
 
 import copy
 
+import torch
 from segment_anything.modeling import Sam
 from segment_anything.modeling.mask_decoder import MLP, MaskDecoder
 from torch import Tensor, nn
@@ -34,23 +35,41 @@ def give_class_tokens(decoder: MaskDecoder, classes: int) -> None:
     decoder.iou_prediction_head = MLP(width, 256, classes, 3)
 
 
+class TwoTokens(nn.Module):
+    """SAM's four mask tokens, of which two are trained: the background's and the target's.
+
+    The target's is that of the single mask, the background's that of the first alternative. Tokens
+    attend to one another, so the other two stay, frozen: without their company even the single mask
+    would be a different one.
+    """
+
+    def __init__(self, tokens: Tensor):
+        """tokens: (4, width), SAM's own."""
+        super().__init__()
+        self.trained = nn.Parameter(tokens[[1, 0]].clone())
+        self.register_buffer("company", tokens[2:].clone())
+
+    @property
+    def weight(self) -> Tensor:
+        """(4, width), the background's first, then the target's."""
+        return torch.cat([self.trained, self.company])
+
+
 def give_target_token(decoder: MaskDecoder) -> None:
-    """Exchange the mask tokens, in place, by two: background, and SAM's own for a single mask.
+    """Let the decoder, in place, give two masks: the background's, and SAM's own single mask.
 
     The background's hyper-network is a copy whose last layer is zero. So its logit is 0 everywhere,
     and before any training a pixel belongs to the target exactly where SAM's single mask has it.
     """
-    single = decoder.mask_tokens.weight.detach()[:1]
     own = decoder.output_hypernetworks_mlps[0]
     silent = copy.deepcopy(own)
     nn.init.zeros_(silent.layers[-1].weight)
     nn.init.zeros_(silent.layers[-1].bias)
-    decoder.mask_tokens = nn.Embedding.from_pretrained(single.repeat(2, 1), freeze=False)
+    decoder.mask_tokens = TwoTokens(decoder.mask_tokens.weight.detach())
     decoder.output_hypernetworks_mlps = nn.ModuleList([silent, own])
     score = decoder.iou_prediction_head.layers[-1]
     score.weight, score.bias = (
-        nn.Parameter(value.detach()[:1].repeat(2, *[1] * (value.dim() - 1)))
-        for value in (score.weight, score.bias)
+        nn.Parameter(value.detach()[[1, 0]]) for value in (score.weight, score.bias)
     )
     score.out_features = 2
     decoder.num_multimask_outputs, decoder.num_mask_tokens = 1, 2
