@@ -123,6 +123,24 @@ def make_pad(patient: Patient, side: int, gland: Field, shapes: Shapes) -> Field
     return Field(grid, values.astype(np.float32))
 
 
+def make_pancreas(shapes: Shapes) -> Field:
+    """The body's pancreas made whole: a core from head to tail, where others had cut it in two."""
+    inside = nodes_inside(shapes["pancreas"])
+    first, last = np.percentile(inside[:, 2], [8, 95])
+    rows = []
+    for x in np.linspace(first, last, 8):
+        slab = inside[np.abs(inside[:, 2] - x) < 5]
+        if len(slab):
+            middle = slab.mean(axis=0)
+            rows.append((*middle[:2], x, float(np.interp(x, [-20, 0, 30, last], [9, 7, 8, 6]))))
+    walls = [(shapes["aorta"], 2.0), (shapes["portal_vein_and_splenic_vein"], -2.0)]
+    walls += [(shapes["kidney_left"], 2.0), (shapes["stomach"], -3.0), (shapes["liver"], -3.0)]
+    core = ease(smooth_path(rows, 5), walls)
+    grid = shapes["pancreas"].grid
+    values = smooth_minimum(shapes["pancreas"].values, tube(grid, core, reach=14), 4)
+    return Field(grid, values.astype(np.float32))
+
+
 def make_portal(patient: Patient, shapes: Shapes) -> tuple[Field, Field]:
     """Portal and splenic vein, and the superior mesenteric vein that joins them from below."""
     generator = patient.stream("portal")
