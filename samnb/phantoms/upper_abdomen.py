@@ -30,7 +30,7 @@ RIGHT_FORK, LEFT_BEND = (44.0, -48.0, -62.0), (56.0, -62.0, -6.0)  # as in the l
 def make_oesophagus(patient: Patient, shapes: Shapes) -> Field:
     """Before the spine, then the aorta, through the hiatus, and at the cardia into the stomach."""
     generator = patient.stream("oesophagus")
-    wide = generator.normal(1.0, 0.08)
+    wide = generator.normal(0.9, 0.07)
     hiatus = np.array([100, -42, 12]) + generator.normal(0, 2, 3)
     stomach = nodes_inside(shapes["stomach"], 6.0)
     cardia = nearest(stomach, hiatus)
