@@ -13,9 +13,10 @@ from samnb.data.layouts.btcv import EIGHT_ORGANS, ORGANS, PUBLISHED_TEST
 from samnb.data.settings import SliceSettings
 from samnb.data.slices import prepare
 from samnb.phantoms import btcv, write_cohort
-from samnb.phantoms.fields import FAR, Field, Grid, tube
+from samnb.phantoms.fields import FAR, Field, Grid, ellipsoid, tube
 from samnb.phantoms.routes import ease, trunk
 from samnb.phantoms.tissue import tissue_values
+from samnb.phantoms.upper_abdomen import make_pancreas
 
 SIDE, SEED = 128, 2025
 PATIENTS = (0, 29)  # the last has no gallbladder
@@ -96,6 +97,8 @@ def test_published_lists_are_of_these_scans():
     for published, count in (("transunet", 12), ("monai", 6)):
         assert len(names & set(PUBLISHED_TEST[published])) == count
         assert set(PUBLISHED_TEST[published]) <= names
+    trained_on = {5, 6, 7, 9, 10, 21, 23, 24, 26, 27, 28, 30, 31, 33, 34, 37, 39, 40}
+    assert names - set(PUBLISHED_TEST["transunet"]) == {f"img{number:04}" for number in trained_on}
     assert len(set(EIGHT_ORGANS)) == 8
     assert set(EIGHT_ORGANS) <= set(ORGANS)
 
@@ -230,6 +233,19 @@ def test_trunk_of_a_vessel_by_hand():
     assert x[branch].max() <= 14
     assert (kept[:10] == FAR).all(), "below the bottom nothing is left"
     np.testing.assert_array_equal(kept[25] < 0, main[25] < 0)
+
+
+def test_a_pancreas_cut_in_two_is_joined_by_hand():
+    """Two balls 60 mm apart become one piece, and the balls themselves stay."""
+    grid = Grid.around((-20, -20, -50), (20, 20, 50), 2.0)
+    balls = [ellipsoid(grid.axes(), (0, 0, x), (12, 12, 12)) for x in (-30, 30)]
+    nothing = Field(grid, np.full(grid.shape, FAR, np.float32))
+    two = Field(grid, np.minimum(*balls).astype(np.float32))
+    assert label(two.values < 0)[1] == 2
+    walls = ("aorta", "portal_vein_and_splenic_vein", "kidney_left", "stomach", "liver")
+    joined = make_pancreas({"pancreas": two} | dict.fromkeys(walls, nothing))
+    assert label(joined.values < 0)[1] == 1
+    assert (joined.values <= two.values).all()
 
 
 def test_a_path_is_pushed_off_an_obstacle_by_hand():
