@@ -1,5 +1,9 @@
 """Run the pipeline: pipeline.py TARGET [--profile NAME] [--cores N] ... [options of Snakemake].
 
+A size has several studies. `data` and `runs` make those of all; what has chapters in it makes their
+runs and then the chapters, which read the records of several. --study NAME: only the studies whose
+names begin so.
+
 Continues where it was stopped, also after a kill. `verify` makes everything anew in a folder of its
 own and compares it with what is committed; `everything` ends with the same comparison.
 """
@@ -9,21 +13,33 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import report
 from filelock import FileLock, Timeout
 from given import copy_given
+from plans import chapters_about, planned
 
+from samnb.base.errors import SamnbError
+from samnb.base.files import write_text
 from samnb.base.paths import CHECKOUT, data_root
-from samnb.studies import load_profile
+from samnb.studies import SPINE, Profile, studies_of
 
 MADE_BY_RUNS = {"trained", "training"}  # in the folder of data; everything else there is given
+EACH = ("data", "runs")  # targets that every study has
+BOOK = ("everything", "chapters", "site")  # targets with chapters of several studies
 
 
-def snakemake(target: str, wanted: argparse.Namespace, build: Path | None = None, **more) -> int:
-    """Run Snakemake up to `target`; its exit code."""
-    config = {"profile": wanted.profile, "gpus": wanted.gpus} | more
+def snakemake(
+    targets: Sequence[str],
+    profile: str,
+    wanted: argparse.Namespace,
+    build: Path | None = None,
+    **more,
+) -> int:
+    """Run Snakemake up to the targets of one profile; its exit code."""
+    config = {"profile": profile, "gpus": wanted.gpus} | more
     if build:
         config["build"] = build
     command = [Path(sys.executable).with_name("snakemake"), "--snakefile", "workflow/Snakefile"]
@@ -35,22 +51,60 @@ def snakemake(target: str, wanted: argparse.Namespace, build: Path | None = None
     if wanted.gpus:
         command += ["--resources", f"gpu={wanted.gpus}"]
     command += [*wanted.options, "--config", *(f"{name}={value}" for name, value in config.items())]
-    process = subprocess.Popen([*map(str, command), "--", target], cwd=CHECKOUT)
+    process = subprocess.Popen([*map(str, command), "--", *targets], cwd=CHECKOUT)
+    stopped = False
     while True:
         try:
-            return process.wait()
+            code = process.wait()
+            break
         except KeyboardInterrupt:
-            continue  # Snakemake has heard it too, and puts things in order
+            stopped = True  # Snakemake has heard it too, and puts things in order
+    if stopped:
+        sys.exit(code or 1)  # no other study is begun
+    return code
 
 
 def run(wanted: argparse.Namespace) -> int:
     """Make the target; then, for `everything`, say how its numbers compare."""
-    code = snakemake(wanted.target, wanted)
-    if wanted.target == "everything" and "-n" not in wanted.options:
-        compared = report.compare(load_profile(wanted.profile).name)
-        print(report.say(compared))
-        return code or (0 if compared.good else 1)
-    return code
+    chosen, book = studies_of(wanted.profile, wanted.study), _of_the_book(wanted)
+    codes = [snakemake(targets, _name(each, wanted), wanted) for targets, each in _jobs(wanted)]
+    if "-n" in wanted.options:
+        return max(codes)
+    if wanted.target == "everything":
+        reports = {each.name: report.compare(each.name) for each in chosen.values()}
+        print(report.say_all(reports))
+        codes += [0 if all(each.good for each in reports.values()) else 1]
+    if book in chosen.values() and wanted.target in ("everything", "site") and not any(codes):
+        print(f"The book: _build/{book.name}/html/index.html")
+    return 1 if any(codes) else 0
+
+
+def _jobs(wanted: argparse.Namespace) -> list[tuple[list[str], Profile]]:
+    """Targets of Snakemake, and of which profile, one after the other."""
+    chosen, book, target = studies_of(wanted.profile, wanted.study), _of_the_book(wanted), wanted.target
+    if target not in (*EACH, *BOOK):  # a file
+        return [([target], book or next(iter(chosen.values())))]
+    if target in EACH:
+        return [([target], each) for each in chosen.values()]
+    runs = [(["runs"], each) for each in chosen.values() if each != book]
+    if book is None:
+        return runs
+    if book in chosen.values():
+        return [*runs, ([target], book)]
+    about = chapters_about(chosen, studies_of(wanted.profile))
+    files = [f"_build/{book.name}/chapters/{chapter}.ipynb" for chapter in about]
+    return [*runs, (files, book)] if files else runs
+
+
+def _of_the_book(wanted: argparse.Namespace) -> Profile | None:
+    """The profile that chapters are run with: the spine's of the size, or the only one."""
+    every = studies_of(wanted.profile)
+    return every.get(SPINE, next(iter(every.values())) if len(every) == 1 else None)
+
+
+def _name(profile: Profile, wanted: argparse.Namespace) -> str:
+    """What finds the profile again: its name, or the file of one's own."""
+    return wanted.profile if Path(wanted.profile).is_file() and not wanted.study else profile.name
 
 
 def verify(wanted: argparse.Namespace) -> int:
@@ -59,25 +113,38 @@ def verify(wanted: argparse.Namespace) -> int:
     Scans and slices are those at hand. A verification that was stopped goes on; one that has ended
     is begun anew.
     """
-    profile = load_profile(wanted.profile).name
-    scratch = CHECKOUT / "_build" / "verify" / profile
+    chosen, book = list(studies_of(wanted.profile, wanted.study).values()), _of_the_book(wanted)
+    scratch = CHECKOUT / "_build" / "verify" / chosen[0].name
     if (scratch / "ended").is_file():
         shutil.rmtree(scratch)
     _link_data(scratch / "data")
     copy_given(scratch / "results")
     os.environ |= {"SAMNB_DATA": str(scratch / "data"), "SAMNB_RESULTS": str(scratch / "results")}
     only = [name.replace("-", "_") for name in wanted.only or []]
-    target, more = ("runs", {"systems": " ".join(only)}) if only else ("chapters", {})
-    code = snakemake(target, wanted, build=scratch.relative_to(CHECKOUT), **more)
+    codes, reports = [], {}
+    for profile in sorted(chosen, key=lambda each: each == book):  # chapters read all records
+        build = scratch if profile is chosen[0] else scratch / "build" / profile.name
+        asked = [name for name in only if name in planned(profile, build)]
+        if only and not asked:
+            continue
+        target = "chapters" if profile == book and not only else "runs"
+        more = {"systems": " ".join(asked)} if only else {}
+        place = build.relative_to(CHECKOUT)
+        codes.append(snakemake([target], _name(profile, wanted), wanted, place, **more))
+        if "-n" not in wanted.options:
+            reports[profile.name] = report.compare(profile.name, asked or None)
+    if not codes:
+        remedy = "`samnb runs` lists the systems of a study."
+        raise SamnbError(f"No study here has runs of {' or '.join(only)}.", remedy)
     if "-n" in wanted.options:
-        return code
-    compared = report.compare(profile, only or None)
+        return max(codes)
     page = scratch / "reproduction.md"
-    report.write_text(page, report.write_page(compared, profile, scratch, "all made for this"))
-    if not code:
+    states = dict.fromkeys(reports, "all made for this")
+    write_text(page, report.write_page(reports, scratch, states))
+    if not any(codes):
         (scratch / "ended").touch()
-    print(f"{report.say(compared)}\nThe report: {page.relative_to(CHECKOUT)}")
-    return code or (0 if compared.good else 1)
+    print(f"{report.say_all(reports)}\nThe report: {page.relative_to(CHECKOUT)}")
+    return 1 if any(codes) or not all(each.good for each in reports.values()) else 0
 
 
 def _link_data(folder: Path) -> None:
@@ -92,24 +159,25 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("target")
     parser.add_argument("--profile", default="pocket", help="a profile, or the size of a study")
-    parser.add_argument("--study", default="", help="such as sam-mix; else the profile's own")
+    parser.add_argument("--study", default="", help="such as sam-mix or cheap-lunch; else all")
     parser.add_argument("--cores", default="2")
     parser.add_argument("--gpus", type=int, default=0, help="as many GPU jobs at a time")
     parser.add_argument("--executor", default="local", help="slurm, kubernetes, ...")
     parser.add_argument("--only", nargs="+", metavar="SYSTEM", help="verify these systems' runs")
     wanted, wanted.options = parser.parse_known_args()
-    if wanted.study:
-        wanted.profile = load_profile(wanted.profile, wanted.study).name
     make = verify if wanted.target == "verify" else run
-    if "-n" in wanted.options:
-        return make(wanted)
     place = CHECKOUT / ".snakemake" / f"{make.__name__}.lock"
     place.parent.mkdir(exist_ok=True)
     try:
+        if "-n" in wanted.options:
+            return make(wanted)
         with FileLock(place, timeout=0):
             code = make(wanted)
     except Timeout:
         print("error: another make is at work here. Remedy: wait for it.", file=sys.stderr)
+        return 1
+    except SamnbError as error:
+        print(f"error: {error.what}\nRemedy: {error.remedy}", file=sys.stderr)
         return 1
     if code:
         print("What happened is in the newest file of .snakemake/log", file=sys.stderr)

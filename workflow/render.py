@@ -20,7 +20,7 @@ from fingerprints import fingerprint
 from parts import MATHJAX, figure, scripts
 
 from samnb.base.paths import results_root
-from samnb.studies import load_profile
+from samnb.studies import load_profile, studies_of
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -31,7 +31,8 @@ def lay_out(notebooks: Path, source: Path, profile: str) -> None:
     named = chosen.name
     _copy_pages(notebooks, source)
     page = source / "book" / "defaults.md"
-    page.write_text(add_tables(page.read_text(encoding="utf-8"), chosen), encoding="utf-8")
+    text = add_tables(page.read_text(encoding="utf-8"), studies_of(profile).values())
+    page.write_text(text, encoding="utf-8")
     records = _copy_shown(source, named)
     static = source / "book" / "_static"
     shutil.copytree(figure(profile), static / "try_it", dirs_exist_ok=True)
