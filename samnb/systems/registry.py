@@ -2,6 +2,7 @@
 
 from samnb.base.errors import SamnbError
 from samnb.systems import (
+    box_taught,
     cam_alone,
     multimix,
     nnunet,
@@ -18,7 +19,7 @@ from samnb.systems.system import System
 FILES = (
     *(cam_alone, sam_pp, sam_mix, sam_mix_improved),
     *(unet, nnunet, transunet, multimix),
-    prompted_sam,
+    *(prompted_sam, box_taught),
 )
 
 SYSTEMS: dict[str, System] = {
