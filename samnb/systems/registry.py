@@ -10,6 +10,7 @@ from samnb.systems import (
     sam_mix,
     sam_mix_improved,
     sam_pp,
+    trained_sam,
     transunet,
     unet,
 )
@@ -19,7 +20,7 @@ from samnb.systems.system import System
 FILES = (
     *(cam_alone, sam_pp, sam_mix, sam_mix_improved),
     *(unet, nnunet, transunet, multimix),
-    *(prompted_sam, box_taught),
+    *(prompted_sam, box_taught, trained_sam),
 )
 
 SYSTEMS: dict[str, System] = {
