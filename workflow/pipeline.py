@@ -81,7 +81,11 @@ def run(wanted: argparse.Namespace) -> int:
 
 def _jobs(wanted: argparse.Namespace) -> list[tuple[list[str], Profile]]:
     """Targets of Snakemake, and of which profile, one after the other."""
-    chosen, book, target = studies_of(wanted.profile, wanted.study), _of_the_book(wanted), wanted.target
+    chosen, book, target = (
+        studies_of(wanted.profile, wanted.study),
+        _of_the_book(wanted),
+        wanted.target,
+    )
     if target not in (*EACH, *BOOK):  # a file
         return [([target], book or next(iter(chosen.values())))]
     if target in EACH:
