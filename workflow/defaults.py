@@ -75,13 +75,13 @@ def _values(rows: pd.DataFrame, every: pd.DataFrame) -> str:
     telling = [place for place, parts in enumerate(names) if len(set(parts)) > 1]
     alike: dict[str, list[str]] = {}
     for setting, value in zip(rows["setting"], rows["value"], strict=True):
-        told = " ".join(setting.split(".")[place] for place in telling)
-        alike.setdefault(_value(value), []).append(told)
+        part = " ".join(setting.split(".")[place] for place in telling)
+        alike.setdefault(_value(value), []).append(part)
     if len(alike) == 1 and len(rows) == len(every):
         return next(iter(alike))
     return ", ".join(
-        value if told == [value] else f"{value} ({', '.join(told)})"
-        for value, told in alike.items()
+        value if part == [value] else f"{value} ({', '.join(part)})"
+        for value, part in alike.items()
     )
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
-Reads = list[tuple[int | None, str]]  # line of the cell, source; no line: anywhere in the cell
-Narrowed = Callable[[set[str], Any], set[str]]  # sources of a table -> those of some of its rows
+Reads = list[tuple[int | None, str]]  # line of the cell, origin; no line: anywhere in the cell
+Narrowed = Callable[[set[str], Any], set[str]]  # origins of a table -> those of some of its rows
 
 LOOPS = (ast.For, ast.AsyncFor, ast.While)
 BLOCKS = (*LOOPS, ast.If, ast.With, ast.AsyncWith, ast.Try)
@@ -16,7 +16,7 @@ NOT_CHANGED = (ModuleType, FunctionType, BuiltinFunctionType, type)  # by a call
 
 
 class Flow:
-    """Sources of names, by what was read where and by assignments, loops, calls and functions."""
+    """Origins of names, by what was read where and by assignments, loops, calls and functions."""
 
     def __init__(self, namespace: dict[str, Any], narrowed: Narrowed):
         self.namespace = namespace  # of the chapter: values as they are after each cell
@@ -78,8 +78,8 @@ class Flow:
 
     def _rests_on(self, node: ast.AST) -> set[str]:
         found = {
-            source
-            for line, source in self.reads
+            origin
+            for line, origin in self.reads
             if line is None or node.lineno <= line <= node.end_lineno
         }
         if isinstance(node, FUNCTIONS):  # its names count where it is called

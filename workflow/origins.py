@@ -36,14 +36,14 @@ class Notes:
         self.home = home
         self.namespace = namespace  # of the chapter
         self.flow = Flow(namespace, self.narrowed)
-        self.reads: list[tuple[int | None, str]] = []  # of this cell: line, source
+        self.reads: list[tuple[int | None, str]] = []  # of this cell: line, origin
         self.systems: dict[str, str] = {}  # keys of systems by the names that tables give them
         self.is_silent = False
 
-    def add(self, sources: set[str]) -> None:
+    def add(self, origins: set[str]) -> None:
         if not self.is_silent:
             line = self._line()
-            self.reads += [(line, source) for source in sources]
+            self.reads += [(line, origin) for origin in origins]
 
     def _line(self) -> int | None:
         """Of the cell that is running; None where another thread reads."""
@@ -69,20 +69,20 @@ class Notes:
         reads, self.reads = self.reads, []
         return sorted(self.flow.cell(code, reads))
 
-    def narrowed(self, sources: set[str], rows: object) -> set[str]:
-        """Of the sources of a table those of a part of its rows: of the systems named there."""
+    def narrowed(self, origins: set[str], rows: object) -> set[str]:
+        """Of the origins of a table those of a part of its rows: of the systems named there."""
         import pandas as pd
 
         if not isinstance(rows, pd.DataFrame) or "system" not in rows:
-            return sources
+            return origins
         names = set(rows["system"])
         if not names <= set(self.systems):
-            return sources
+            return origins
         kept = {RUNS + self.systems[name] for name in names}
-        return {source for source in sources if not source.startswith(RUNS) or source in kept}
+        return {origin for origin in origins if not origin.startswith(RUNS) or origin in kept}
 
-    def of(self, profile: str, source: str) -> set[str]:
-        return {source if profile == self.home else REAL}
+    def of(self, profile: str, origin: str) -> set[str]:
+        return {origin if profile == self.home else REAL}
 
     def of_records(self, made: list[Any], profile: Any) -> set[str]:
         found = (self.of(profile.name, RUNS + record.facts["system"]) for record in made)
@@ -126,8 +126,8 @@ def doors(notes: Notes) -> dict[tuple[str, str], Found]:
     From the ground up: what imports one of them by name must get the one that is watched.
     """
 
-    def always(source: str) -> Found:
-        return lambda *_, **__: {source}
+    def always(origin: str) -> Found:
+        return lambda *_, **__: {origin}
 
     return {
         ("samnb.networks.sam.weights", "load_sam"): always(POCKET),

@@ -21,20 +21,24 @@ from samnb.studies import load_profile
 MADE_BY_RUNS = {"trained", "training"}  # in the folder of data; everything else there is given
 
 
-def snakemake(target: str, wanted: argparse.Namespace, build: Path | None = None, **more) -> int:
+def snakemake(target: str, arguments: argparse.Namespace, build: Path | None = None, **more) -> int:
     """Run Snakemake up to `target`; its exit code."""
-    config = {"profile": wanted.profile, "gpus": wanted.gpus} | more
+    config = {"profile": arguments.profile, "gpus": arguments.gpus} | more
     if build:
         config["build"] = build
     command = [Path(sys.executable).with_name("snakemake"), "--snakefile", "workflow/Snakefile"]
-    command += ["--cores", wanted.cores, "--rerun-incomplete", "--keep-going"]
+    command += ["--cores", arguments.cores, "--rerun-incomplete", "--keep-going"]
     # A lock of Snakemake outlives a killed process; the one below does not.
-    command += ["--nolock", "--quiet", "host" if "-n" in wanted.options else "all"]
-    if wanted.executor != "local":
-        command += ["--executor", wanted.executor, "--jobs", wanted.cores]
-    if wanted.gpus:
-        command += ["--resources", f"gpu={wanted.gpus}"]
-    command += [*wanted.options, "--config", *(f"{name}={value}" for name, value in config.items())]
+    command += ["--nolock", "--quiet", "host" if "-n" in arguments.options else "all"]
+    if arguments.executor != "local":
+        command += ["--executor", arguments.executor, "--jobs", arguments.cores]
+    if arguments.gpus:
+        command += ["--resources", f"gpu={arguments.gpus}"]
+    command += [
+        *arguments.options,
+        "--config",
+        *(f"{name}={value}" for name, value in config.items()),
+    ]
     process = subprocess.Popen([*map(str, command), "--", target], cwd=CHECKOUT)
     while True:
         try:
@@ -43,33 +47,33 @@ def snakemake(target: str, wanted: argparse.Namespace, build: Path | None = None
             continue  # Snakemake has heard it too, and puts things in order
 
 
-def run(wanted: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Make the target; then, for `everything`, say how its numbers compare."""
-    code = snakemake(wanted.target, wanted)
-    if wanted.target == "everything" and "-n" not in wanted.options:
-        compared = report.compare(load_profile(wanted.profile).name)
+    code = snakemake(arguments.target, arguments)
+    if arguments.target == "everything" and "-n" not in arguments.options:
+        compared = report.compare(load_profile(arguments.profile).name)
         print(report.say(compared))
         return code or (0 if compared.good else 1)
     return code
 
 
-def verify(wanted: argparse.Namespace) -> int:
+def verify(arguments: argparse.Namespace) -> int:
     """Make runs and chapters anew, apart from all that was made before, and compare the numbers.
 
     Scans and slices are those at hand. A verification that was stopped goes on; one that has ended
     is begun anew.
     """
-    profile = load_profile(wanted.profile).name
+    profile = load_profile(arguments.profile).name
     scratch = CHECKOUT / "_build" / "verify" / profile
     if (scratch / "ended").is_file():
         shutil.rmtree(scratch)
     _link_data(scratch / "data")
     copy_given(scratch / "results")
     os.environ |= {"SAMNB_DATA": str(scratch / "data"), "SAMNB_RESULTS": str(scratch / "results")}
-    only = [name.replace("-", "_") for name in wanted.only or []]
+    only = [name.replace("-", "_") for name in arguments.only or []]
     target, more = ("runs", {"systems": " ".join(only)}) if only else ("chapters", {})
-    code = snakemake(target, wanted, build=scratch.relative_to(CHECKOUT), **more)
-    if "-n" in wanted.options:
+    code = snakemake(target, arguments, build=scratch.relative_to(CHECKOUT), **more)
+    if "-n" in arguments.options:
         return code
     compared = report.compare(profile, only or None)
     page = scratch / "reproduction.md"
@@ -97,17 +101,17 @@ def main() -> int:
     parser.add_argument("--gpus", type=int, default=0, help="as many GPU jobs at a time")
     parser.add_argument("--executor", default="local", help="slurm, kubernetes, ...")
     parser.add_argument("--only", nargs="+", metavar="SYSTEM", help="verify these systems' runs")
-    wanted, wanted.options = parser.parse_known_args()
-    if wanted.study:
-        wanted.profile = load_profile(wanted.profile, wanted.study).name
-    make = verify if wanted.target == "verify" else run
-    if "-n" in wanted.options:
-        return make(wanted)
+    arguments, arguments.options = parser.parse_known_args()
+    if arguments.study:
+        arguments.profile = load_profile(arguments.profile, arguments.study).name
+    make = verify if arguments.target == "verify" else run
+    if "-n" in arguments.options:
+        return make(arguments)
     place = CHECKOUT / ".snakemake" / f"{make.__name__}.lock"
     place.parent.mkdir(exist_ok=True)
     try:
         with FileLock(place, timeout=0):
-            code = make(wanted)
+            code = make(arguments)
     except Timeout:
         print("error: another make is at work here. Remedy: wait for it.", file=sys.stderr)
         return 1

@@ -40,8 +40,8 @@ class Entry:
     elsewhere: str  # why a smaller size has another value
 
     def covers(self, setting: str) -> bool:
-        parts, wanted = setting.split("."), self.name.split(".")
-        return len(parts) == len(wanted) and all(map(_matches, wanted, parts))
+        parts, pattern = setting.split("."), self.name.split(".")
+        return len(parts) == len(pattern) and all(map(_matches, pattern, parts))
 
     @property
     def exactness(self) -> int:
@@ -49,8 +49,8 @@ class Entry:
         return sum(part != "*" for part in self.name.split("."))
 
 
-def _matches(wanted: str, part: str) -> bool:
-    return wanted == "*" or part in wanted.strip("{}").split(",")
+def _matches(pattern: str, part: str) -> bool:
+    return pattern == "*" or part in pattern.strip("{}").split(",")
 
 
 def entries(file: Path = FILE) -> list[Entry]:
