@@ -24,7 +24,7 @@ CODE = re.compile(r"^([\w.-]+/[\w.-]+): (?:[\w.-]+/)*([\w.-]+\.\w+)")  # owner/r
 
 
 def add_tables(text: str, profiles: Iterable[Profile]) -> str:
-    """The page: its committed text, and for each paper counts and a table for each group of settings.
+    """The page: its text, and for each paper counts and a table for each group of settings.
 
     profiles: those of the site; of a paper that none of them repeats only its own size is shown.
     """

@@ -34,23 +34,27 @@ BOOK = ("everything", "chapters", "site")  # targets with chapters of several st
 def snakemake(
     targets: Sequence[str],
     profile: str,
-    wanted: argparse.Namespace,
+    arguments: argparse.Namespace,
     build: Path | None = None,
     **more,
 ) -> int:
     """Run Snakemake up to the targets of one profile; its exit code."""
-    config = {"profile": profile, "gpus": wanted.gpus} | more
+    config = {"profile": profile, "gpus": arguments.gpus} | more
     if build:
         config["build"] = build
     command = [Path(sys.executable).with_name("snakemake"), "--snakefile", "workflow/Snakefile"]
-    command += ["--cores", wanted.cores, "--rerun-incomplete", "--keep-going"]
+    command += ["--cores", arguments.cores, "--rerun-incomplete", "--keep-going"]
     # A lock of Snakemake outlives a killed process; the one below does not.
-    command += ["--nolock", "--quiet", "host" if "-n" in wanted.options else "all"]
-    if wanted.executor != "local":
-        command += ["--executor", wanted.executor, "--jobs", wanted.cores]
-    if wanted.gpus:
-        command += ["--resources", f"gpu={wanted.gpus}"]
-    command += [*wanted.options, "--config", *(f"{name}={value}" for name, value in config.items())]
+    command += ["--nolock", "--quiet", "host" if "-n" in arguments.options else "all"]
+    if arguments.executor != "local":
+        command += ["--executor", arguments.executor, "--jobs", arguments.cores]
+    if arguments.gpus:
+        command += ["--resources", f"gpu={arguments.gpus}"]
+    command += [
+        *arguments.options,
+        "--config",
+        *(f"{name}={value}" for name, value in config.items()),
+    ]
     process = subprocess.Popen([*map(str, command), "--", *targets], cwd=CHECKOUT)
     stopped = False
     while True:
@@ -64,27 +68,29 @@ def snakemake(
     return code
 
 
-def run(wanted: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Make the target; then, for `everything`, say how its numbers compare."""
-    chosen, book = studies_of(wanted.profile, wanted.study), _of_the_book(wanted)
-    codes = [snakemake(targets, _name(each, wanted), wanted) for targets, each in _jobs(wanted)]
-    if "-n" in wanted.options:
+    chosen, book = studies_of(arguments.profile, arguments.study), _of_the_book(arguments)
+    codes = [
+        snakemake(targets, _name(each, arguments), arguments) for targets, each in _jobs(arguments)
+    ]
+    if "-n" in arguments.options:
         return max(codes)
-    if wanted.target == "everything":
+    if arguments.target == "everything":
         reports = {each.name: report.compare(each.name) for each in chosen.values()}
         print(report.say_all(reports))
         codes += [0 if all(each.good for each in reports.values()) else 1]
-    if book in chosen.values() and wanted.target in ("everything", "site") and not any(codes):
+    if book in chosen.values() and arguments.target in ("everything", "site") and not any(codes):
         print(f"The book: _build/{book.name}/html/index.html")
     return 1 if any(codes) else 0
 
 
-def _jobs(wanted: argparse.Namespace) -> list[tuple[list[str], Profile]]:
+def _jobs(arguments: argparse.Namespace) -> list[tuple[list[str], Profile]]:
     """Targets of Snakemake, and of which profile, one after the other."""
     chosen, book, target = (
-        studies_of(wanted.profile, wanted.study),
-        _of_the_book(wanted),
-        wanted.target,
+        studies_of(arguments.profile, arguments.study),
+        _of_the_book(arguments),
+        arguments.target,
     )
     if target not in (*EACH, *BOOK):  # a file
         return [([target], book or next(iter(chosen.values())))]
@@ -95,36 +101,43 @@ def _jobs(wanted: argparse.Namespace) -> list[tuple[list[str], Profile]]:
         return runs
     if book in chosen.values():
         return [*runs, ([target], book)]
-    about = chapters_about(chosen, studies_of(wanted.profile))
+    about = chapters_about(chosen, studies_of(arguments.profile))
     files = [f"_build/{book.name}/chapters/{chapter}.ipynb" for chapter in about]
     return [*runs, (files, book)] if files else runs
 
 
-def _of_the_book(wanted: argparse.Namespace) -> Profile | None:
+def _of_the_book(arguments: argparse.Namespace) -> Profile | None:
     """The profile that chapters are run with: the spine's of the size, or the only one."""
-    every = studies_of(wanted.profile)
+    every = studies_of(arguments.profile)
     return every.get(SPINE, next(iter(every.values())) if len(every) == 1 else None)
 
 
-def _name(profile: Profile, wanted: argparse.Namespace) -> str:
+def _name(profile: Profile, arguments: argparse.Namespace) -> str:
     """What finds the profile again: its name, or the file of one's own."""
-    return wanted.profile if Path(wanted.profile).is_file() and not wanted.study else profile.name
+    return (
+        arguments.profile
+        if Path(arguments.profile).is_file() and not arguments.study
+        else profile.name
+    )
 
 
-def verify(wanted: argparse.Namespace) -> int:
+def verify(arguments: argparse.Namespace) -> int:
     """Make runs and chapters anew, apart from all that was made before, and compare the numbers.
 
     Scans and slices are those at hand. A verification that was stopped goes on; one that has ended
     is begun anew.
     """
-    chosen, book = list(studies_of(wanted.profile, wanted.study).values()), _of_the_book(wanted)
+    chosen, book = (
+        list(studies_of(arguments.profile, arguments.study).values()),
+        _of_the_book(arguments),
+    )
     scratch = CHECKOUT / "_build" / "verify" / chosen[0].name
     if (scratch / "ended").is_file():
         shutil.rmtree(scratch)
     _link_data(scratch / "data")
     copy_given(scratch / "results")
     os.environ |= {"SAMNB_DATA": str(scratch / "data"), "SAMNB_RESULTS": str(scratch / "results")}
-    only = [name.replace("-", "_") for name in wanted.only or []]
+    only = [name.replace("-", "_") for name in arguments.only or []]
     codes, reports = [], {}
     for profile in sorted(chosen, key=lambda each: each == book):  # chapters read all records
         build = scratch if profile is chosen[0] else scratch / "build" / profile.name
@@ -134,13 +147,13 @@ def verify(wanted: argparse.Namespace) -> int:
         target = "chapters" if profile == book and not only else "runs"
         more = {"systems": " ".join(asked)} if only else {}
         place = build.relative_to(CHECKOUT)
-        codes.append(snakemake([target], _name(profile, wanted), wanted, place, **more))
-        if "-n" not in wanted.options:
+        codes.append(snakemake([target], _name(profile, arguments), arguments, place, **more))
+        if "-n" not in arguments.options:
             reports[profile.name] = report.compare(profile.name, asked or None)
     if not codes:
         remedy = "`samnb runs` lists the systems of a study."
         raise SamnbError(f"No study here has runs of {' or '.join(only)}.", remedy)
-    if "-n" in wanted.options:
+    if "-n" in arguments.options:
         return max(codes)
     page = scratch / "reproduction.md"
     states = dict.fromkeys(reports, "all made for this")
@@ -168,15 +181,15 @@ def main() -> int:
     parser.add_argument("--gpus", type=int, default=0, help="as many GPU jobs at a time")
     parser.add_argument("--executor", default="local", help="slurm, kubernetes, ...")
     parser.add_argument("--only", nargs="+", metavar="SYSTEM", help="verify these systems' runs")
-    wanted, wanted.options = parser.parse_known_args()
-    make = verify if wanted.target == "verify" else run
+    arguments, arguments.options = parser.parse_known_args()
+    make = verify if arguments.target == "verify" else run
     place = CHECKOUT / ".snakemake" / f"{make.__name__}.lock"
     place.parent.mkdir(exist_ok=True)
     try:
-        if "-n" in wanted.options:
-            return make(wanted)
+        if "-n" in arguments.options:
+            return make(arguments)
         with FileLock(place, timeout=0):
-            code = make(wanted)
+            code = make(arguments)
     except Timeout:
         print("error: another make is at work here. Remedy: wait for it.", file=sys.stderr)
         return 1

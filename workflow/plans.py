@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fingerprints import fingerprint, imported_files
+from hashes import content_hash, imported_files
 
 from samnb.base.files import read_json, sha256, write_json
 from samnb.base.paths import CHECKOUT, results_root
@@ -21,7 +21,7 @@ def planned(profile: Profile, build: Path | str) -> dict[str, dict[str, Any]]:
     To ask the package means to import PyTorch, seconds, so its answer is kept in `build` for as
     long as code and settings stay what they are.
     """
-    asked = fingerprint(
+    asked = content_hash(
         asdict(profile), str(results_root()), files=imported_files("samnb/runs/runner.py")
     )
     kept = Path(build) / "plan.json"
@@ -93,14 +93,14 @@ def chapters_about(chosen: Iterable[str], studies: Iterable[str]) -> list[str]:
     return [each.stem for each in every if {*studies_read(each, studies)} & {*chosen}]
 
 
-def studies_fingerprint(chapter: Path | str, studies: Mapping[str, Profile]) -> str:
+def studies_hash(chapter: Path | str, studies: Mapping[str, Profile]) -> str:
     """Hash of the other studies that a chapter opens: their settings, and the records that they
     plan, so that it runs again when one of these has changed.
     """
     read = [studies[name] for name in studies_read(chapter, studies) if name != SPINE]
     parts = [part for each in read for part in planned(each, f"_build/{each.name}").values()]
     records = [Path(record) for part in parts for record in part["records"]]
-    return fingerprint(*map(asdict, read), files=[path for path in records if path.is_file()])
+    return content_hash(*map(asdict, read), files=[path for path in records if path.is_file()])
 
 
 def _parsed(chapter: Path | str) -> ast.Module:
@@ -142,7 +142,7 @@ def hurt(build: Path | str, needs: dict[str, list[str]], systems: dict[str, Any]
     """A line for each system without its runs: which chapters could not be made for the lack."""
     lines = []
     for name in systems:
-        waiting = [chapter for chapter, wanted in needs.items() if name in wanted]
+        waiting = [chapter for chapter, waits in needs.items() if name in waits]
         if not (Path(build) / "runs" / f"{name}.txt").is_file():
             chapters = ", ".join(waiting) or "no chapter"
             lines.append(f"The runs of {name} are not all there; waiting for them: {chapters}.")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import yaml
 from defaults import add_tables
-from fingerprints import fingerprint
+from hashes import content_hash
 from parts import MATHJAX, figure, scripts
 
 from samnb.base.paths import results_root
@@ -39,7 +39,7 @@ def lay_out(notebooks: Path, source: Path, profile: str) -> None:
     if fetched := scripts():
         shutil.copytree(fetched, static / "npm", dirs_exist_ok=True)
     # With other records, or read in another way, every page is made anew.
-    depends = fingerprint(files=[*records, *sorted(Path(__file__).parent.glob("*.py"))])
+    depends = content_hash(files=[*records, *sorted(Path(__file__).parent.glob("*.py"))])
     config = _config(named, depends, own_mathjax=bool(fetched))
     (source / "_config.yml").write_text(config, encoding="utf-8")
     shutil.copy2(CHECKOUT / "_toc.yml", source / "_toc.yml")

@@ -1,8 +1,8 @@
 """The reproduction report: report.py --profile NAME [--build FOLDER] [--page FILE] [--only ...].
 
 Compares what lies in the folder of results now with what is committed, study by study of the size
-(--study: some of them). Prints a line for each, writes the page if asked to; the exit code is 1 if a number drifted or is missing. With --page it is 0: a
-drift is no reason to build no site.
+(--study: some of them). Prints a line for each, writes the page if asked to; the exit code is 1 if
+a number drifted or is missing. With --page it is 0: a drift is no reason to build no site.
 """
 
 import argparse
@@ -20,7 +20,13 @@ from committed import committed_texts
 from samnb.base.checkout import commit
 from samnb.base.files import write_text
 from samnb.base.paths import CHECKOUT, results_root
-from samnb.reports.reproduction import Judged, count_verdicts, judge, run_name, values_of
+from samnb.reports.reproduction import (
+    Comparison,
+    compare_values,
+    count_verdicts,
+    run_name,
+    values_of,
+)
 from samnb.runs.runner import plan, state
 from samnb.studies import studies_of
 
@@ -34,11 +40,11 @@ class Report:
 
     reference: dict[str, str] | None  # None: nobody knows what was committed
     made: dict[str, str]
-    judged: list[Judged]
+    compared: list[Comparison]
 
     @property
     def good(self) -> bool:
-        return all(each.verdict in ("matched", "within tolerance") for each in self.judged)
+        return all(each.verdict in ("matched", "within tolerance") for each in self.compared)
 
     @property
     def read(self) -> int:
@@ -61,8 +67,8 @@ def compare(profile: str, only: list[str] | None = None) -> Report:
     made = _texts(results_root(), folders)
     if reference is None and results_root() != CHECKOUT / "results":
         reference = _texts(CHECKOUT / "results", folders)  # no git: the copy's own results
-    judged = judge(values_of(reference or {}), values_of(made))
-    return Report(reference, made, judged)
+    compared = compare_values(values_of(reference or {}), values_of(made))
+    return Report(reference, made, compared)
 
 
 def _texts(results: Path, folders: list[str]) -> dict[str, str]:
@@ -80,10 +86,10 @@ def say(report: Report) -> str:
     """The report in a line or two."""
     if not report.reference:
         return "No committed numbers to compare with (another profile, or no git)."
-    counts = count_verdicts(report.judged)
-    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    counts = count_verdicts(report.compared)
+    counted = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
     records = f"{report.anew} records made anew, {report.read} read from the committed ones"
-    return f"Of {len(report.judged)} committed numbers: {told}. ({records}.)"
+    return f"Of {len(report.compared)} committed numbers: {counted}. ({records}.)"
 
 
 def say_all(reports: dict[str, Report]) -> str:
@@ -119,16 +125,16 @@ def _verdict_table(report: Report) -> str:
     rows = []
     for kind, words in kinds.items():
         of_kind = [
-            j for j in report.judged if j.value.place.startswith("table ") == (kind == "tables")
+            j for j in report.compared if j.value.place.startswith("table ") == (kind == "tables")
         ]
         rows.append([words, *count_verdicts(of_kind).values(), len(of_kind)])
-    rows.append(["**all**", *count_verdicts(report.judged).values(), len(report.judged)])
+    rows.append(["**all**", *count_verdicts(report.compared).values(), len(report.compared)])
     return table(["", "matched", "within tolerance", "drifted", "missing", "all"], rows)
 
 
 def _differences(report: Report) -> str:
-    bad = [each for each in report.judged if each.verdict in ("drifted", "missing")]
-    near = [each for each in report.judged if each.verdict == "within tolerance"]
+    bad = [each for each in report.compared if each.verdict in ("drifted", "missing")]
+    near = [each for each in report.compared if each.verdict == "within tolerance"]
     shown = [*bad, *near][:SHOWN]
     if not shown:
         return "Nothing."

@@ -15,8 +15,13 @@ from samnb.base.errors import SamnbError
 from samnb.studies.profile import ChangedSettings, PlanSettings, Profile, build
 
 __all__ = [
-    *("ChangedSettings", "PlanSettings", "Profile", "build"),
-    *("load_profile", "names", "studies_of"),
+    "ChangedSettings",
+    "PlanSettings",
+    "Profile",
+    "build",
+    "load_profile",
+    "names",
+    "studies_of",
 ]
 
 FOLDER = Path(__file__).resolve().parent

@@ -59,8 +59,8 @@ class Entry:
     elsewhere: str  # why a smaller size has another value
 
     def covers(self, setting: str) -> bool:
-        parts, wanted = setting.split("."), self.name.split(".")
-        return len(parts) == len(wanted) and all(map(_matches, wanted, parts))
+        parts, pattern = setting.split("."), self.name.split(".")
+        return len(parts) == len(pattern) and all(map(_matches, pattern, parts))
 
     @property
     def exactness(self) -> int:
@@ -68,8 +68,8 @@ class Entry:
         return sum(part != "*" for part in self.name.split("."))
 
 
-def _matches(wanted: str, part: str) -> bool:
-    return wanted == "*" or part in wanted.strip("{}").split(",")
+def _matches(pattern: str, part: str) -> bool:
+    return pattern == "*" or part in pattern.strip("{}").split(",")
 
 
 def file_of(paper: str) -> Path:
