@@ -236,6 +236,7 @@ def test_tumours_keep_out_of_the_ventricles_and_of_the_fluid(brain):
     wall = lateral_ventricle(brain, mirrored(standard))
     assert (wall < -2).any()
     assert not labels[wall < -2].any()
+    assert (glioma.core.values.ravel()[wall < -1] > 0).all()
     assert (labels == 4).any()
 
 
