@@ -289,8 +289,8 @@ def test_the_page_shows_two_data_sets_of_one_paper_beside_each_other():
 
 def _only_real():
     """Entries of settings that only small real sets have."""
-    profiles = [load_profile(name) for name in ("paper_lunch_brats", "paper_lunch_synapse",
-                                                "pocket_lunch_brats", "pocket_lunch_synapse")]  # fmt: skip
+    sizes, sets = ("paper", "pocket"), ("brats", "synapse")
+    profiles = [load_profile(f"{size}_lunch_{data}") for size in sizes for data in sets]
     shown = {entry for each in profiles for entry in table(each)["entry"]}
     return [each for each in LUNCH if each.name not in shown]
 
