@@ -29,6 +29,7 @@ from samnb.phantoms.glioma import (
     Focus,
     GliomaMix,
     _spread,
+    _tissue,
     before_the_tumour,
     displacement,
     grow,
@@ -236,6 +237,10 @@ def test_tumours_keep_out_of_the_ventricles_and_of_the_fluid(brain):
     wall = lateral_ventricle(brain, mirrored(standard))
     assert (wall < -2).any()
     assert not labels[wall < -2].any()
+    assert (glioma.core.values.ravel()[wall < -1] > 0).all()
+    room, speed = _tissue(brain, glioma.foci, standard[:, wall < -1])
+    assert (room > 0).all()
+    assert not speed.any()
     assert (labels == 4).any()
 
 

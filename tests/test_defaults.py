@@ -289,9 +289,9 @@ def test_the_page_shows_two_data_sets_of_one_paper_beside_each_other():
 
 def _only_real():
     """Entries of settings that only small real sets have."""
-    sizes = [load_profile(f"{size}_lunch_{data}") for size in ("paper", "pocket")
-             for data in ("brats", "synapse")]  # fmt: skip
-    shown = {entry for each in sizes for entry in table(each)["entry"]}
+    sizes, sets = ("paper", "pocket"), ("brats", "synapse")
+    profiles = [load_profile(f"{size}_lunch_{data}") for size in sizes for data in sets]
+    shown = {entry for each in profiles for entry in table(each)["entry"]}
     return [each for each in LUNCH if each.name not in shown]
 
 
