@@ -23,7 +23,7 @@ export PYTHONUTF8 ?= 1
 .PHONY: help setup lock data runs reality rehearse reproduce verify book render notebooks pretrain test mutants lint format clean clean-data
 
 help:  ## List what can be made
-	@echo "make TARGET [PROFILE=pocket|smoke|paper|my.yaml] [STUDY=sam-mix] [CORES=2] [GPUS=0] [EXECUTOR=local|slurm|...] [ARGS='more for the tool']"
+	@echo "make TARGET [PROFILE=pocket|smoke|paper|my.yaml] [STUDY=sam-mix|cheap-lunch] [CORES=2] [GPUS=0] [EXECUTOR=local|slurm|...] [ARGS='more for the tool']"
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## *(.*)/\1|\2/' \
 		| awk -F'|' '{ printf "  %-12s %s\n", $$1, $$2 }'
 
@@ -33,17 +33,16 @@ $(READY): requirements.lock pyproject.toml workflow/setup.sh
 	@workflow/setup.sh $(VENV)
 	@touch $@
 
-reproduce: $(READY)  ## Everything from nothing: data, runs, chapters, the site, the report
+reproduce: $(READY)  ## Everything from nothing: data, runs, chapters, the site, the report; STUDY=: a part
 	@$(call pipeline,$(PROFILE),everything,$(ARGS))
-	@echo "The book: _build/$(PROFILE)/html/index.html"
 
 verify: $(READY)  ## Make all results anew, apart (ARGS='--only sam_pp': a part), and compare them
 	@$(call pipeline,$(PROFILE),verify,$(ARGS))
 
-data: $(READY)  ## Only the data of the profile: phantoms (or checked real data) and cached slices
+data: $(READY)  ## Only the data of all studies: phantoms (or checked real data) and cached slices
 	@$(call pipeline,$(PROFILE),data,$(ARGS))
 
-runs: $(READY)  ## Train and test every system of the book whose record is missing or stale
+runs: $(READY)  ## Train and test every system of all studies whose record is missing or stale
 	@$(call pipeline,$(PROFILE),runs,$(ARGS))
 
 reality: $(READY)  ## Every run and number on the small real sets (data/README.md), over two hours
@@ -51,12 +50,12 @@ reality: $(READY)  ## Every run and number on the small real sets (data/README.m
 		$(BIN)/samnb run --all --profile real_$$name --workers $(CORES); done
 	@$(BIN)/python bench/reality.py
 
-rehearse: $(READY)  ## SAM-Mix at the paper's sizes on phantoms: a few steps, random weights
-	@$(BIN)/samnb run sam-mix --labels 2 --profile rehearse $(ARGS)
+rehearse: STUDY := $(or $(STUDY),sam-mix)
+rehearse: $(READY)  ## A study (else SAM-Mix) at the paper's sizes: phantoms, a few steps, random weights
+	@$(call pipeline,rehearse,runs,$(ARGS))
 
 book: $(READY)  ## Run the chapters that changed and build the site; any warning fails
 	@$(call pipeline,$(PROFILE),site,$(ARGS))
-	@echo "The book: _build/$(PROFILE)/html/index.html"
 
 render: $(READY)  ## Build the site from the committed notebooks; nothing is executed
 	@$(BIN)/python workflow/render.py --notebooks book --output _build/committed

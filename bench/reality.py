@@ -1,7 +1,7 @@
 """Numbers on the real sets that need their pixels: `python bench/reality.py`, after the runs.
 
-Records hold what systems reach on the model's grid, from the image alone. This adds the three
-tables that take more: boxes of the truth (brain and CT), and volumes on the scans' own grid (MR).
+Records hold what systems reach on the model's grid. This adds two tables that take more: trained
+systems whose SAM is given the box of the truth (brain), and volumes on the scans' own grid (MR).
 Writes results/tables/real/*.csv: numbers only, no pixel.
 """
 
@@ -22,19 +22,15 @@ from samnb.data.layouts import open_scan
 from samnb.data.slices import SliceSet
 from samnb.evaluation.answers import segment
 from samnb.evaluation.metrics import dice, measure
-from samnb.networks.sam.lora import add_lora
-from samnb.networks.sam.weights import load_sam
 from samnb.prompts.box_prompted import segment_in_boxes
-from samnb.prompts.boxes import box_of, boxes_with_iou
+from samnb.prompts.boxes import box_of
 from samnb.runs.derived import CEILINGS, ORGANS, note
 from samnb.runs.run import Run
 from samnb.runs.runner import load_method, plan
 from samnb.studies import Profile, load_profile
 from samnb.studies import cohorts as cohort
 from samnb.systems.registry import find_system
-from samnb.training.adaptation import teach_with_boxes
 
-QUALITIES = (1.0, 0.75, 0.5)  # IoU of the box with the tight one
 SMALLEST = 20  # pixels of a mask, for a box to mean anything
 TOLERANCE = 2.0  # mm, of the surface Dice
 
@@ -43,35 +39,6 @@ def with_target(slices: SliceSet, patients: list[str]) -> np.ndarray:
     """Rows of these patients whose mask is large enough for a box."""
     rows = slices.rows_of(patients)
     return rows[slices.index["mask_pixels"].to_numpy()[rows] >= SMALLEST]
-
-
-def liver_boxes(profile: Profile) -> Iterator[dict]:
-    """CT: what LoRA buys, in boxes of the truth of three qualities, slice by slice."""
-    slices, split = cohort.cohort_slices(profile, "ct"), cohort.cohort_split(profile, "ct")
-    rows = with_target(slices, split.test)
-    images, masks = (torch.from_numpy(values) for values in slices.load(rows, target=0))
-    named = slices.index.loc[rows, ["patient", "scan"]].reset_index(drop=True)
-    wanted = [(0, 0), *((count, seed) for count in profile.data.labelled for seed in profile.seeds)]
-    for labels, seed in tqdm(wanted, desc="CT"):
-        sam = load_sam(profile.sam.size, side=profile.sam.side).eval()
-        if labels:
-            torch.manual_seed(seed)
-            add_lora(sam, profile.sam.lora, profile.sam.trained, seed)
-            chosen = cohort.labelled_rows(profile, "ct", labels)
-            taught = (torch.from_numpy(values) for values in slices.load(chosen, target=0))
-            teach_with_boxes(sam, *taught, profile.adaptation, seed)
-        for quality in QUALITIES:
-            boxes = shaken(masks.bool(), quality)
-            found = dice(segment_in_boxes(sam, images, boxes).numpy(), masks.numpy())
-            scores = named.assign(labels=labels, seed=seed, box_iou=quality, dice=found)
-            yield from scores.to_dict("records")
-
-
-def shaken(masks: torch.Tensor, quality: float) -> torch.Tensor:
-    """Boxes of the masks (N, S, S), moved until they overlap the tight ones by `quality`."""
-    tight = box_of(masks)
-    luck = torch.Generator().manual_seed(0)
-    return tight if quality == 1 else boxes_with_iou(tight, quality, masks.shape[-1], luck)
 
 
 def brain_ceilings(profile: Profile) -> Iterator[dict]:
@@ -126,7 +93,6 @@ def organs() -> Iterator[dict]:
 
 
 TABLES = {
-    "ct_boxes": lambda: liver_boxes(load_profile("real_ct")),
     "brain_ceilings": lambda: brain_ceilings(load_profile("real_brain")),
     "mr_volumes": organs,
 }

@@ -357,7 +357,7 @@ figure = pictures.show_slices(*shown, filled=True)
 
 # %%
 images, masks = slices["lits"].load(with_liver, target=0)
-prints = simple.fingerprints(images[:, 0])
+small = simple.thumbnails(images[:, 0])
 owners = index["patient"].to_numpy()[with_liver]
 
 # %%
@@ -365,7 +365,7 @@ groups = {"by patient": owners, "by slice": np.arange(len(owners))}
 leak = pd.DataFrame()
 for name, group in groups.items():
     draws = simple.held_out_draws(group, 0.25, draws=20, seed=profile.seed)
-    leak[name] = [simple.copy_score(prints, masks, *draw) for draw in draws]
+    leak[name] = [simple.copy_score(small, masks, *draw) for draw in draws]
 leak.agg(["mean", "std"]).T.map("{:.3f}".format)
 
 # %% tags=["remove-input"]
@@ -412,7 +412,7 @@ for step in (20, 10, 5, 2):
     leaked = test[::step]
     others = np.setdiff1d(test, leaked)
     known = np.concatenate([train, leaked])
-    score = simple.copy_score(prints, masks, known, others)
+    score = simple.copy_score(small, masks, known, others)
     print(f"one slice in {step:2} leaked: Dice {score:.3f}")
 
 # %% [markdown]

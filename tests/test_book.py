@@ -121,7 +121,7 @@ def test_notebook_is_small_and_free_of_timestamps_and_places(chapter):
     path = chapter.with_suffix(".ipynb")
     assert path.stat().st_size <= LARGEST_NOTEBOOK
     notebook = _notebook(chapter)
-    assert set(notebook.metadata) == {"jupytext", "kernelspec", "language_info"}
+    assert set(notebook.metadata) == {"jupytext", "kernelspec", "language_info", "origins"}
     assert not re.search(r"/(?:home|root|tmp|work|Users)/", path.read_text(encoding="utf-8"))
 
 

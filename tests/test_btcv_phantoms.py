@@ -13,14 +13,14 @@ from samnb.data.layouts.btcv import EIGHT_ORGANS, ORGANS, PUBLISHED_TEST
 from samnb.data.settings import SliceSettings
 from samnb.data.slices import prepare
 from samnb.phantoms import btcv, write_cohort
-from samnb.phantoms.anatomy import draw
-from samnb.phantoms.fields import FAR, Field, Grid, tube
+from samnb.phantoms.fields import FAR, Field, Grid, ellipsoid, tube
 from samnb.phantoms.routes import ease, trunk
 from samnb.phantoms.tissue import tissue_values
+from samnb.phantoms.upper_abdomen import make_pancreas
 
 SIDE, SEED = 128, 2025
-PATIENTS = (0, 10, 28)  # the last has no gallbladder
-NAMES = ("0001", "0021", "0039")
+PATIENTS = (0, 29)  # the last has no gallbladder
+NAMES = ("0001", "0040")
 MILLILITRES = {  # ml, lowest and highest
     "spleen": (70, 600), "right kidney": (95, 260), "left kidney": (95, 260),
     "gallbladder": (10, 90), "oesophagus": (10, 42), "liver": (1000, 2700),
@@ -30,11 +30,14 @@ MILLILITRES = {  # ml, lowest and highest
 }  # fmt: skip
 
 
+VESSELS_AND_LIVER = ("portal and splenic vein", "liver", "pancreas", "aorta", "oesophagus")
+
+
 class Case:
     """One written patient: HU and label in RAS (x to the right, y to the front, z up), spacing."""
 
     def __init__(self, folder, number: int, name: str):
-        self.patient = draw((SEED, btcv.STREAM, number), btcv.MIX)
+        self.patient = btcv.draw_adult(SEED, number)
         images = [nibabel.load(folder / f"{kind}/{kind}{name}.nii.gz") for kind in ("img", "label")]
         self.image, self.mask = images
         turned = [nibabel.as_closest_canonical(image) for image in images]
@@ -84,7 +87,7 @@ def test_names_numbers_and_headers(folder, cases):
 
 def test_numbers_of_the_thirty():
     assert [btcv.NUMBERS[number] for number in PATIENTS] == [int(name) for name in NAMES]
-    assert (btcv.NUMBERS[9], btcv.NUMBERS[29], len(btcv.NUMBERS)) == (10, 40, 30)
+    assert (btcv.NUMBERS[9], btcv.NUMBERS[10], len(btcv.NUMBERS)) == (10, 21, 30)
     with pytest.raises(SamnbError, match="no patient 30"):
         btcv.make_patient(SEED, 30, 64)
 
@@ -94,6 +97,8 @@ def test_published_lists_are_of_these_scans():
     for published, count in (("transunet", 12), ("monai", 6)):
         assert len(names & set(PUBLISHED_TEST[published])) == count
         assert set(PUBLISHED_TEST[published]) <= names
+    trained_on = {5, 6, 7, 9, 10, 21, 23, 24, 26, 27, 28, 30, 31, 33, 34, 37, 39, 40}
+    assert names - set(PUBLISHED_TEST["transunet"]) == {f"img{number:04}" for number in trained_on}
     assert len(set(EIGHT_ORGANS)) == 8
     assert set(EIGHT_ORGANS) <= set(ORGANS)
 
@@ -106,7 +111,7 @@ def test_same_bytes_again_and_listed_among_the_cohorts(folder, tmp_path):
 
 
 def test_geometry_as_the_real_ones_have_it():
-    patients = [draw((SEED, btcv.STREAM, number), btcv.MIX) for number in range(30)]
+    patients = [btcv.draw_adult(SEED, number) for number in range(30)]
     for side, pixels, distances, slices in (
         (512, (0.54, 0.98), (2.5, 5.0), (80, 198)),
         (256, (1.08, 1.96), (5.0, 6.5), (40, 80)),
@@ -199,8 +204,7 @@ def test_great_vessels_have_labels_without_their_branches(cases):
 def test_brightness_of_the_portal_venous_phase(cases):
     for case in cases:
         values = tissue_values(case.patient)
-        shown = [each for each in ORGANS if each in MILLILITRES and case.of(each).any()]
-        middle = {organ: np.median(case.hu[case.of(organ)]) for organ in shown}
+        middle = {organ: np.median(case.hu[case.of(organ)]) for organ in VESSELS_AND_LIVER}
         assert middle["portal and splenic vein"] > middle["liver"] + 10
         assert middle["portal and splenic vein"] > middle["pancreas"] + 15
         assert middle["aorta"] > middle["oesophagus"] + 25
@@ -229,6 +233,19 @@ def test_trunk_of_a_vessel_by_hand():
     assert x[branch].max() <= 14
     assert (kept[:10] == FAR).all(), "below the bottom nothing is left"
     np.testing.assert_array_equal(kept[25] < 0, main[25] < 0)
+
+
+def test_a_pancreas_cut_in_two_is_joined_by_hand():
+    """Two balls 60 mm apart become one piece, and the balls themselves stay."""
+    grid = Grid.around((-20, -20, -50), (20, 20, 50), 2.0)
+    balls = [ellipsoid(grid.axes(), (0, 0, x), (12, 12, 12)) for x in (-30, 30)]
+    nothing = Field(grid, np.full(grid.shape, FAR, np.float32))
+    two = Field(grid, np.minimum(*balls).astype(np.float32))
+    assert label(two.values < 0)[1] == 2
+    walls = ("aorta", "portal_vein_and_splenic_vein", "kidney_left", "stomach", "liver")
+    joined = make_pancreas({"pancreas": two} | dict.fromkeys(walls, nothing))
+    assert label(joined.values < 0)[1] == 1
+    assert (joined.values <= two.values).all()
 
 
 def test_a_path_is_pushed_off_an_obstacle_by_hand():

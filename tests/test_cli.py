@@ -39,7 +39,8 @@ def test_help_imports_nothing_heavy():
 
 
 @pytest.mark.parametrize(
-    "command", ["doctor", "data phantom", "data get", "data check", "data prepare"]
+    "command",
+    ["doctor", "data phantom", "data get", "data check", "data prepare", "data volumes"],
 )
 def test_every_command_explains_itself(command):
     result = samnb(*command.split(), "--help")

@@ -6,9 +6,11 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import typer
 
 from samnb.base import paths
 from samnb.base.errors import DataError, LeakError, SamnbError
+from samnb.cli import data
 from samnb.data import splits
 from samnb.data.settings import (
     CohortSettings,
@@ -17,6 +19,7 @@ from samnb.data.settings import (
     PhantomSettings,
     SliceSettings,
     SplitSettings,
+    VolumeSettings,
 )
 from samnb.studies import Profile, load_profile
 from samnb.studies import cohorts as cohort
@@ -163,6 +166,34 @@ def test_a_bad_scan_stops_a_cohort_but_is_listed_by_prepare(home):
     assert bad not in slices.patients
     with pytest.raises(SamnbError, match=rf"1 scans of lits cannot be used.*{bad}\.nii"):
         cohort.cohort_slices(PROFILE, "lits", workers=1)
+
+
+def test_the_command_makes_volumes_of_a_cohort_and_lists_a_bad_scan(home, monkeypatch, capsys):
+    volumes = VolumeSettings(spacing=(4.0, 2.0, 2.0), size=(16, 8, 8))
+    profile = replace(PROFILE, data=replace(PROFILE.data, volumes=volumes))
+    monkeypatch.setattr("samnb.studies.load_profile", lambda name: profile)
+    data.volumes("tiny", ["lits"], workers=1)
+    made = cohort.cohort_volumes(profile, "lits", workers=1)
+    said = capsys.readouterr().out
+    assert "lits: 7 volumes of 7 patients, 7 with the target, 16 × 8 × 8 voxels, in " in said
+    assert said.strip().endswith(str(made.folder))
+    # 24 slices of 2 mm are 12 of 4 mm; 16 pixels of 1 mm are 8 of 2 mm. Half of it is the target's.
+    image, masks = made.arrays(0)
+    assert image.shape == masks.shape == (1, 16, 8, 8)
+    assert np.flatnonzero(masks[0].any(axis=(1, 2))).tolist() == list(range(8, 14))
+    bad = cohort.cohort_split(PROFILE, "lits").test[0]
+    (cohort.cohort_folder(PROFILE, "lits") / f"{bad}.nii").write_bytes(b"nothing")
+    with pytest.raises(typer.Exit) as stopped:
+        data.volumes("tiny", ["lits"], workers=1)
+    assert stopped.value.exit_code == 1
+    said = capsys.readouterr()
+    assert "lits: 6 volumes of 6 patients" in said.out
+    assert f"{bad}.nii" in said.err
+    assert "1 fault(s)." in said.err
+    with pytest.raises(SamnbError, match=rf"1 scans of lits cannot be used.*{bad}\.nii"):
+        cohort.cohort_volumes(profile, "lits", workers=1)
+    with pytest.raises(SamnbError, match="'tiny' sees slices alone"):
+        cohort.cohort_volumes(PROFILE, "lits")
 
 
 def test_what_a_profile_lacks_is_said(home):

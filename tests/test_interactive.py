@@ -20,7 +20,7 @@ from samnb.prompts.boxes import (
     middle_click,
     random_click,
 )
-from samnb.prompts.clicks import click_and_correct, segment_by_clicks
+from samnb.prompts.clicks import click_and_correct
 
 SIDE = 64
 
@@ -121,8 +121,6 @@ def test_masks_do_not_depend_on_the_batch(sam):
     images, masks = torch.rand(5, 1, SIDE, SIDE), squares(5)
     whole = segment_in_boxes(sam, images, box_of(masks))
     assert torch.equal(whole, segment_in_boxes(sam, images, box_of(masks), batch=2))
-    clicked = segment_by_clicks(sam, images, masks, clicks=2)
-    assert torch.equal(clicked, segment_by_clicks(sam, images, masks, clicks=2, batch=3))
 
 
 def test_teaching_with_boxes_lowers_the_loss_and_touches_only_the_adapter():

@@ -1,108 +1,218 @@
-"""The line below each figure and table: followed back through the code, never too little."""
+"""The line below each figure and table: what was read while the chapter ran, never too little."""
 
 import json
 import sys
 from pathlib import Path
 
+import nbformat
+import pandas as pd
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "workflow"))
 
+from assemble import assemble  # noqa: E402
 from book_site import line, listing, with_origins  # noqa: E402
-from origins import Known, Source, origins  # noqa: E402
+from execute import execute  # noqa: E402
+from flow import Flow  # noqa: E402
+from origins import ORIGINS, REAL, Notes  # noqa: E402
 
 from samnb.studies import load_profile  # noqa: E402
 
-KNOWN = Known(
-    ("home", "abroad"),
-    {"CAM alone": "classifier", "SAM-PP-5": "sam_pp", "U-Net": "unet"},
-    {"classifier": "CAM alone", "sam_pp": "SAM-PP", "unet": "U-Net"},
-)
+CHAPTER = """# ---
+# jupyter:
+#   kernelspec: {display_name: Python 3, language: python, name: python3}
+# ---
+
+# %% tags=["parameters"]
+PROFILE = "smoke"
+
+# %%
+import pandas
+from samnb.base.paths import results_root as where
+from samnb.runs import records as kept
+from samnb.runs.records import load_cases as table_of_everything
+from samnb.studies import load_profile
+from samnb.studies.cohorts import cohort_split as who
+
+profile = load_profile(PROFILE)
 
 
-def _records(*cells):
-    """Names of the records that the last cell rests on."""
-    return {each.name for each in origins(list(cells), KNOWN)[-1] if each.kind == "record"}
+def helper(name):
+    return who(profile, name)
+
+
+# %%
+everything = table_of_everything(profile)
+
+# %%
+split = helper("lits")
+
+# %%
+some = everything[everything["system"].isin(["U-Net"])]
+print(profile.name)
+
+# %%
+some.describe()
+len(split.test)
+
+# %%
+measured = pandas.read_csv(where() / "tables" / "real" / "ct_boxes.csv")
+
+# %%
+one = kept.read_record(kept.run_of(kept.automatic_records(profile)[0], profile))
+"""
+
+
+def test_a_kernel_notes_what_comes_in_by_whatever_name(tmp_path):
+    chapter = tmp_path / "01_toy.py"
+    chapter.write_text(CHAPTER, encoding="utf-8")
+    execute(chapter, tmp_path / "toy.ipynb", "pocket")
+    notebook = nbformat.read(tmp_path / "toy.ipynb", as_version=4)
+    source = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(each.source) for each in notebook.cells
+               if "injected-parameters" not in each.metadata.get("tags", [])],
+    )  # fmt: skip
+    found = assemble(source, notebook, "01_toy").metadata[ORIGINS]
+    assert found[:2] == [[], []]
+    every, lits, unet, shown, table, record = found[2:]
+    assert {"runs unet", "runs sam_mix", "runs classifier"} <= set(every)
+    assert not {each for each in every if not each.startswith("runs ")}
+    assert lits == ["data lits"]
+    assert unet == ["runs unet"]
+    assert shown == ["data lits", "runs unet"]
+    assert table == [REAL]
+    # Of all records, and of the one that was read; those that users prompt are not among them.
+    assert record == every
+    assert "runs sam" not in every
+
+
+def _flow(*cells, **values):
+    """What each cell rests on: (code, source) was read by the line of it that says `read`."""
+    flow = Flow(values, lambda sources, rows: sources)
+    found = []
+    for code, *sources in cells:
+        lines = [n for n, text in enumerate(code.splitlines(), start=1) if "read" in text]
+        found.append(flow.cell(code, list(zip(lines, sources, strict=True))))
+    return found
+
+
+def test_values_are_followed_from_statement_to_statement_and_cell_to_cell():
+    found = _flow(
+        ("profile = 1\ntable = read(profile)\nimages = read(profile)", "cases", "slices"),
+        ("print(profile)",),
+        ("means = table.mean()",),
+        ("means",),
+        ("both = means, images[0]",),
+        ("means = 3",),
+        ("means",),
+    )
+    assert found == [
+        {"cases", "slices"}, set(), {"cases"}, {"cases"}, {"cases", "slices"}, set(), set(),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("code", "records"),
+    "code",
     [
-        ("x = load_cases(profile)", {"CAM alone", "SAM-PP-5", "U-Net"}),
-        ("make_record(Run(profile, 'sam_pp', 5, 1))", {"SAM-PP-5"}),
-        (
-            "for form in ('sam_pp', 'unet'):\n    load_method(Run(profile, form))",
-            {"SAM-PP-5", "U-Net"},
-        ),
-        ("{f: load_method(Run(profile, f)) for f in ('unet',)}", {"U-Net"}),
-        ("make_record(Run(profile, unknown(), 5, 1))", {"CAM alone", "SAM-PP-5", "U-Net"}),
-        ("print('sam_pp')", set()),
-        ("mine = load_profile('real_mine')\nx = load_cases(mine)", set()),
+        "for axes in figure.axes:\n    axes.plot(table)\nshown = axes",
+        "shown = []\nshown.append(table)",
+        "shown = {}\nshown['a'] = table",
+        "shown = 0\nshown += table",
+        "with table.open() as shown:\n    pass",
+        "shown = table\nif other:\n    shown = 1",
+        "shown = [later for later in table]",
+        "def draw():\n    return table\nshown = draw()",
+        "shown = lambda: table",
+        "first = second = 0\nfor each in (1, 2):\n    shown = second\n    second = first\n"
+        "    first = table",
+        "print(shown := table)",
+        "try:\n    shown = table\nexcept ValueError:\n    shown = 1",
     ],
 )
-def test_a_call_that_opens_records_is_found(code, records):
-    assert _records(code) == records
+def test_what_a_name_may_hold_counts(code):
+    found = _flow(("table = read()", "cases"), (code,), ("shown",))
+    assert found[-1] == {"cases"}
 
 
-def test_records_of_real_images_are_told_from_those_of_the_profile():
-    cells = ["mine = load_profile('real_mine')", "x = load_cases(mine)", "y = load_cases(other)"]
-    found = origins([*cells, "x.plot()", "y.plot()"], KNOWN)
-    assert found[3] == {Source("real")}
-    assert Source("real") not in found[4]
+def test_a_function_rests_on_what_its_names_hold_when_it_is_called():
+    found = _flow(
+        ("def draw(own):\n    table = own\n    return image, table",),
+        ("image = read()\ntable = read()", "slices", "cases"),
+        ("draw(1)",),
+    )
+    assert found[-1] == {"slices"}
 
 
-@pytest.mark.parametrize(
-    ("condition", "records"),
-    [
-        ("cases['system'] == 'U-Net'", {"U-Net"}),
-        ("cases['system'].str.match('CAM|SAM-')", {"CAM alone", "SAM-PP-5"}),
-        (
-            "cases['system'].str.startswith(('SAM', 'U')) & (cases['seed'] == 1)",
-            {"SAM-PP-5", "U-Net"},
-        ),
-        ("kept", {"CAM alone"}),
-        # What cannot be followed narrows nothing.
-        ("cases['system'].isin(names)", {"CAM alone", "SAM-PP-5", "U-Net"}),
-        ("(cases['system'] == 'U-Net') | (cases['seed'] == 1)", {"CAM alone", "SAM-PP-5", "U-Net"}),
-    ],
-)
-def test_a_filter_of_systems_narrows_what_follows(condition, records):
-    first = "cases = load_cases(profile)\nkept = cases['system'].str.contains('alone')"
-    assert _records(first, f"some = cases[{condition}]", "table = summary(some)") == records
+def test_a_read_within_a_loop_is_of_the_line_and_one_of_a_thread_of_the_whole_cell():
+    cell = "for name in names:\n    first = read(name)\n    second = 2"
+    assert _flow((cell, "cases"), ("first",), ("second",))[1:] == [{"cases"}, set()]
+    flow = Flow({}, lambda sources, rows: sources)
+    assert flow.cell("one = 1\ntwo = 2", [(None, "cases")]) == {"cases"}
+    assert flow.cell("one", []) == {"cases"}
 
 
-def test_names_are_followed_over_cells_loops_and_calls_and_forgotten_when_set_anew():
-    cells = [
-        "%matplotlib inline\nslices = cohort.cohort_slices(profile, 'home')",
-        "for image in slices:\n    axes.plot(image)",
-        "figure = axes.figure",
-        "axes = 1\nfigure = axes",
-        "both = cohort.cohort_slices(profile, name)",
-    ]
-    home, abroad = Source("data", "home"), Source("data", "abroad")
-    assert origins(cells, KNOWN) == [{home}, {home}, {home}, set(), {home, abroad}]
+def test_a_call_does_not_change_the_module_it_is_of():
+    cells = ("table = read()", "cases"), ("pandas.concat(table)",), ("pandas.DataFrame()",)
+    assert _flow(*cells, pandas=pd)[-1] == set()
+
+
+def test_rows_of_a_table_rest_on_the_systems_they_name():
+    values = {}
+    notes = Notes("pocket", values)
+    notes.systems = {"U-Net": "unet", "SAM-PP-5": "sam_pp", "SAM-PP-50": "sam_pp"}
+    notes.reads = [(1, "runs unet"), (1, "runs sam_pp"), (1, "data lits")]
+    values["cases"] = pd.DataFrame({"system": list(notes.systems)})
+    notes.cell("cases = load()")
+    values["some"] = values["cases"][1:]
+    assert notes.cell("some = cases[cases['system'] != 'U-Net']") == ["data lits", "runs sam_pp"]
+    assert notes.cell("some.plot()") == ["data lits", "runs sam_pp"]
+    # Not where a name is set once more, or in a loop: the value is of the last time.
+    assert "runs unet" in notes.cell("some = cases[:1]\nsome.plot()\nsome = cases[1:]")
+    assert "runs unet" in notes.cell("for number in (0, 1):\n    some = cases[number:]")
+    # Nor where a name is of no known record.
+    values["some"] = pd.DataFrame({"system": ["mine"]})
+    assert "runs unet" in notes.cell("some = cases[:1]")
+
+
+def test_files_of_results_are_known_by_their_folder():
+    notes = Notes("pocket", {})
+    of = {
+        "runs/pocket/sam_pp/labels-5/seed-1/record.json": {"runs sam_pp"},
+        "runs/real_ct/unet/full/seed-1/record.json": {REAL},
+        "tables/real/ct_boxes.csv": {REAL},
+        "tables/pocket/lits.csv": set(),
+        "pocket_sam/zero_shot.csv": {"zero shot"},
+        "pocket_sam/record.json": {"pocket sam"},
+    }
+    assert {path: notes.of_file(Path(path)) for path in of} == of
 
 
 def test_a_line_names_what_was_read_and_leads_to_where_it_is_listed():
     profile = load_profile("pocket")
-    known = Known(("lits",), KNOWN.records, KNOWN.titles)
-    found = {Source("data", "lits"), Source("record", "SAM-PP-5"), Source("papers")}
-    text = line(found, known, profile, "<th>Paper: Dice</th>")
+    titles = {"classifier": "CAM alone", "sam_pp": "SAM-PP"}
+    found = {"data lits", "runs sam_pp", "papers"}
+    text = line(found, titles, profile, "<th>Paper: Dice</th>")
     targets = ("origin-data-lits", "origin-runs-sam-pp", "origin-papers")
     assert [target for target in targets if f"<{target}>`" in text] == list(targets)
-    assert "papers" not in line(
-        found, known, profile, "<th>Dice</th>"
-    )  # read, but not in this table
-    everything = {Source("record", name) for name in known.records}
-    assert "<origin-runs>`" in line(everything, known, profile)
-    assert "the code above alone" in line(set(), known, profile)
+    # Read, but not in this table:
+    assert "papers" not in line(found, titles, profile, "<th>Dice</th>")
+    everything = {"runs sam_pp", "runs classifier"}
+    assert "<origin-runs>`" in line(everything, titles, profile)
+    assert "the code above alone" in line(set(), titles, profile)
+
+
+def test_a_notebook_that_was_run_in_another_way_has_no_lines():
+    notebook = {"metadata": {}, "cells": [{"cell_type": "code", "outputs": [], "source": ""}]}
+    assert with_origins(notebook, load_profile("pocket")) == notebook
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "book").glob("[0-9]*.ipynb")), ids=lambda p: p.stem)
 def test_every_figure_and_table_of_the_book_has_a_line_whose_targets_are_listed(path):
     profile = load_profile("pocket")
     notebook = json.loads(path.read_text(encoding="utf-8"))
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert len(notebook["metadata"][ORIGINS]) == len(code)
     cells = with_origins(notebook, profile)["cells"]
     shown = [
         number

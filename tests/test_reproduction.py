@@ -11,7 +11,7 @@ sys.path.insert(0, str(ROOT / "workflow"))
 
 import report  # noqa: E402
 
-from samnb.reports.reproduction import count_verdicts, judge, values_of  # noqa: E402
+from samnb.reports.reproduction import compare_values, count_verdicts, values_of  # noqa: E402
 
 TABLE = """System,dice,dice_deviation,dice_low,paper_dice,training_seconds,seeds,said
 A,0.900000,0.01,0.85,0.88,12.5,3,holds: 0.900 to 0.850
@@ -36,8 +36,8 @@ def _results(dice=(0.90, 0.92), table=TABLE, **facts):
 
 
 def _verdicts(made, reference=None):
-    judged = judge(values_of(reference or _results()), values_of(made))
-    return {(each.value.place, each.value.name): each.verdict for each in judged}
+    compared = compare_values(values_of(reference or _results()), values_of(made))
+    return {(each.value.place, each.value.name): each.verdict for each in compared}
 
 
 def test_the_same_results_match_in_every_number():
@@ -110,10 +110,10 @@ def test_a_number_of_a_table_is_judged_by_what_it_is(before, after, name, verdic
 @pytest.mark.parametrize(("now", "verdict"), [("0.04", "within tolerance"), ("0.06", "drifted")])
 def test_a_p_value_stays_on_its_side(now, verdict):
     path = "results/tables/p/home-significance.csv"
-    judged = judge(
+    compared = compare_values(
         values_of({path: "System,A,B\nA,,0.01\n"}), values_of({path: f"System,A,B\nA,,{now}\n"})
     )
-    assert [each.verdict for each in judged] == [verdict]
+    assert [each.verdict for each in compared] == [verdict]
 
 
 @pytest.fixture
@@ -165,4 +165,4 @@ def test_the_committed_results_are_read_from_git():
     if texts is None:
         pytest.skip("not a git checkout")
     assert "results/tables/pocket/costs.csv" in texts
-    assert count_verdicts(judge(values_of(texts), values_of(texts)))["missing"] == 0
+    assert count_verdicts(compare_values(values_of(texts), values_of(texts)))["missing"] == 0

@@ -7,13 +7,13 @@ from samnb.evaluation.metrics import dice
 from samnb.evaluation.simple import (
     best_range,
     copy_score,
-    fingerprints,
     held_out_draws,
     intensity_range,
     largest_pieces,
     most_similar,
     opened,
     threshold,
+    thumbnails,
 )
 
 
@@ -62,7 +62,7 @@ def test_most_similar_finds_the_same_slice_under_noise():
     known = generator.random((20, 64, 64))
     order = generator.permutation(20)
     wanted = known[order] + generator.normal(0, 0.05, known.shape)
-    assert most_similar(fingerprints(wanted), fingerprints(known)).tolist() == order.tolist()
+    assert most_similar(thumbnails(wanted), thumbnails(known)).tolist() == order.tolist()
 
 
 def test_best_range_is_the_wide_one_where_all_of_it_is_target():

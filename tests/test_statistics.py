@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import bootstrap
+from scipy.stats import norm
 
 from samnb.base.errors import SamnbError
 from samnb.evaluation.statistics import (
@@ -55,13 +55,43 @@ def test_groups_may_be_of_several_columns():
     assert intervals["mean"].tolist() == pytest.approx(table["mean"].tolist())
 
 
-def test_interval_of_one_value_per_patient_is_scipys():
-    values = np.random.default_rng(0).beta(8, 2, 15)
-    row = patient_interval(_cases({"ours": values}), "dice", draws=50_000).iloc[0]
-    theirs = bootstrap((values,), np.mean, n_resamples=50_000, method="BCa", rng=1)
-    assert row["low"] == pytest.approx(theirs.confidence_interval.low, abs=1.5e-3)
-    assert row["high"] == pytest.approx(theirs.confidence_interval.high, abs=1.5e-3)
-    assert row["mean"] == pytest.approx(values.mean())
+def _by_the_book(sums, counts, draws, level=0.95):
+    """Bias-corrected and accelerated, as Efron and Tibshirani (1993) print it in chapter 14.3."""
+    alike = np.full(len(sums), 1 / len(sums))
+    times = np.random.default_rng(1).multinomial(len(sums), alike, draws)
+    means, mean = times @ sums / (times @ counts), sums.sum() / counts.sum()
+    ties = np.abs(means - mean) < 1e-9
+    bias = norm.ppf(np.mean((means < mean) & ~ties) + np.mean(ties) / 2)
+    without = np.array(
+        [np.delete(sums, i).sum() / np.delete(counts, i).sum() for i in range(len(sums))]
+    )
+    off = without.mean() - without
+    bend = np.sum(off**3) / (6 * np.sum(off**2) ** 1.5)
+    ends = bias + norm.ppf([(1 - level) / 2, (1 + level) / 2])
+    return np.quantile(means, norm.cdf(bias + ends / (1 - bend * ends)))
+
+
+@pytest.mark.parametrize("patients", [4, 15])
+def test_interval_is_bias_corrected_and_accelerated_by_the_book(patients):
+    generator = np.random.default_rng(0)
+    values, counts = generator.beta(8, 2, patients), generator.integers(1, 9, patients)
+    table = _cases({"ours": values})
+    table = table.loc[table.index.repeat(counts)]
+    row = patient_interval(table, "dice", draws=200_000).iloc[0]
+    low, high = _by_the_book(values * counts, counts, 200_000)
+    assert row["low"] == pytest.approx(low, abs=1.5e-3)
+    assert row["high"] == pytest.approx(high, abs=1.5e-3)
+    assert row["mean"] == pytest.approx(np.average(values, weights=counts))
+
+
+def test_draws_that_equal_the_mean_are_half_below_it_whatever_the_order_of_their_sum():
+    # 0.1 + 0.2 + 0.3 is not 0.3 + 0.2 + 0.1; a third of three times 1, 2 and 3 is exact.
+    odd, exact = (
+        patient_interval(_cases({"ours": np.array(values)}), "dice").iloc[0]
+        for values in ([0.1, 0.2, 0.3], [1.0, 2.0, 3.0])
+    )
+    assert odd["low"] == pytest.approx(exact["low"] / 10)
+    assert odd["high"] == pytest.approx(exact["high"] / 10)
 
 
 def test_slices_of_a_patient_do_not_count_as_patients():
@@ -96,8 +126,10 @@ def test_intervals_depend_on_the_seed_alone():
 
 
 def test_interval_where_there_is_nothing_to_draw():
-    equal = patient_interval(_cases({"ours": np.full(7, 0.7)}), "dice").iloc[0]
-    assert (equal["low"], equal["high"]) == pytest.approx((0.7, 0.7))
+    equal = _cases({"ours": np.full(7, 0.7)})
+    for table in (equal, pd.concat([equal, equal, equal[:2]])):  # the same sums, and others
+        row = patient_interval(table, "dice").iloc[0]
+        assert (row["low"], row["high"]) == pytest.approx((0.7, 0.7))
     single = patient_interval(_cases({"ours": np.array([0.7])}), "dice").iloc[0]
     assert np.isnan(single["low"])
     assert np.isnan(single["high"])

@@ -224,7 +224,7 @@ def test_the_stock_package_learns_and_answers_and_the_same_seed_does_so_again(ru
     assert first.loc[0, "dice home"] == facts["summary"]["home"]["dice"]
     folder = stock_nnunet.stock_folder(run)
     before = _weights(folder)
-    with stock_nnunet.told(folder):
+    with stock_nnunet.nnunet_folders(folder):
         stock_nnunet.train(run.seed, epochs=2, iterations=2)
     after = _weights(folder)
     assert all(torch.equal(before[name], after[name]) for name in before)

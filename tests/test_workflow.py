@@ -11,14 +11,14 @@ sys.path.insert(0, str(ROOT / "workflow"))
 
 import pipeline  # noqa: E402
 from assemble import assemble  # noqa: E402
-from fingerprints import (  # noqa: E402
-    chapter_fingerprint,
+from given import copy_given, given_hash  # noqa: E402
+from hashes import (  # noqa: E402
+    chapter_hash,
     code_of,
-    fingerprint,
+    content_hash,
     imported_files,
     listing,
 )
-from given import copy_given, given_fingerprint  # noqa: E402
 from plans import forget_if_changed, hurt, needed  # noqa: E402
 
 from samnb.base.files import sha256  # noqa: E402
@@ -66,12 +66,12 @@ def test_imported_files_follow_imports_through_the_package():
     }
 
 
-def test_a_reworded_paragraph_changes_no_fingerprint_and_a_changed_line_does(chapter):
-    before = chapter_fingerprint(chapter)
+def test_a_reworded_paragraph_changes_no_hash_and_a_changed_line_does(chapter):
+    before = chapter_hash(chapter)
     chapter.write_text(CHAPTER.replace("# # Title", "# # Another title"))
-    assert chapter_fingerprint(chapter) == before
+    assert chapter_hash(chapter) == before
     chapter.write_text(CHAPTER.replace("hello", "goodbye"))
-    assert chapter_fingerprint(chapter) != before
+    assert chapter_hash(chapter) != before
 
 
 def test_a_changed_caption_is_not_code(chapter):
@@ -81,13 +81,13 @@ def test_a_changed_caption_is_not_code(chapter):
     assert code_of(chapter) == before
 
 
-def test_fingerprint_tells_settings_and_files_apart(tmp_path):
+def test_a_hash_tells_settings_and_files_apart(tmp_path):
     file = tmp_path / "a"
     file.write_text("1")
-    before = fingerprint({"side": 128}, files=[file])
-    assert fingerprint({"side": 256}, files=[file]) != before
+    before = content_hash({"side": 128}, files=[file])
+    assert content_hash({"side": 256}, files=[file]) != before
     file.write_text("2")
-    assert fingerprint({"side": 128}, files=[file]) != before
+    assert content_hash({"side": 128}, files=[file]) != before
 
 
 def test_a_comment_in_a_module_is_not_code_and_data_beside_it_counts(tmp_path):
@@ -95,12 +95,12 @@ def test_a_comment_in_a_module_is_not_code_and_data_beside_it_counts(tmp_path):
     module.write_text("READ = 'table.yaml'\n")
     table.write_text("a: 1")
     (tmp_path / "other.yaml").write_text("a: 1")
-    before = fingerprint(files=[module])
+    before = content_hash(files=[module])
     module.write_text("READ = 'table.yaml'  # where it lies\n")
     (tmp_path / "other.yaml").write_text("a: 2")
-    assert fingerprint(files=[module]) == before
+    assert content_hash(files=[module]) == before
     table.write_text("a: 2")
-    assert fingerprint(files=[module]) != before
+    assert content_hash(files=[module]) != before
 
 
 def test_real_data_are_known_by_their_files(tmp_path):
@@ -212,9 +212,9 @@ def test_a_chapter_runs_again_when_given_results_that_it_names_have_changed(tmp_
     reader, other = tmp_path / "12_reader.py", tmp_path / "01_other.py"
     reader.write_text('# %%\nfolder = results_root() / "tables" / "real"\n')
     other.write_text('# %%\nprint("really")\n')
-    before = given_fingerprint(reader), given_fingerprint(other)
+    before = given_hash(reader), given_hash(other)
     table.write_text("dice\n0.6\n")
-    assert given_fingerprint(reader) != before[0]
-    assert given_fingerprint(other) == before[1]
+    assert given_hash(reader) != before[0]
+    assert given_hash(other) == before[1]
     copy_given(tmp_path / "apart")
     assert (tmp_path / "apart" / "tables" / "real" / "boxes.csv").read_text() == "dice\n0.6\n"

@@ -13,6 +13,7 @@ from pathlib import Path
 import jupytext
 import nbformat
 from nbformat import NotebookNode
+from origins import ORIGINS
 
 from samnb.base.files import write_text
 
@@ -32,6 +33,9 @@ def assemble(source: NotebookNode, executed: NotebookNode, stem: str) -> Noteboo
     for index, cell in enumerate(source.cells):
         cell.id = f"{stem}-{index:03d}"
     source.metadata = _notebook_metadata(source)
+    # With the notebook, not with its cells, whose metadata the text would have to repeat.
+    if all(ORIGINS in run.metadata for run in runs):
+        source.metadata[ORIGINS] = [run.metadata[ORIGINS] for run in runs]
     source.nbformat, source.nbformat_minor = 4, 5
     nbformat.validate(source)
     return source

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
-from origins import Known, Source, origins
+from origins import DATA, ORIGINS, PAPERS, POCKET, REAL, RUNS, SHAPES, ZERO_SHOT
 from sphinx.application import Sphinx
 
 from samnb.base.errors import SamnbError
@@ -26,11 +26,11 @@ from samnb.studies import Profile, load_profile
 
 PAGE = "book/origins"
 WORDS = {
-    "pocket sam": "the pocket SAM",
-    "shapes": "generic shapes, drawn by the code",
-    "papers": "the papers' own numbers",
-    "zero shot": "tests on real images, not shipped",
-    "real": "runs on real images, not shipped",
+    POCKET: "the pocket SAM",
+    SHAPES: "generic shapes, drawn by the code",
+    PAPERS: "the papers' own numbers",
+    ZERO_SHOT: "tests on real images, not shipped",
+    REAL: "runs on real images, not shipped",
 }
 
 
@@ -57,21 +57,17 @@ def _add_origins(app: Sphinx, docname: str, source: list[str]) -> None:
 
 def with_origins(notebook: dict[str, Any], profile: Profile) -> dict[str, Any]:
     """A notebook with a line after each cell that shows a figure or a table."""
-    facts = [record.facts for record in all_records(profile)]
-    known = Known(
-        tuple(profile.data.cohorts),
-        {each["name"]: each["system"] for each in facts},
-        {each["system"]: each["title"] for each in facts},
-    )
-    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
-    found = iter(origins(["".join(cell["source"]) for cell in code], known))
+    titles = system_titles(profile)
+    if ORIGINS not in notebook["metadata"]:  # run in another way
+        return notebook
+    found = iter(notebook["metadata"][ORIGINS])
     cells = []
     for cell in notebook["cells"]:
         cells.append(cell)
         if cell["cell_type"] == "code":
             rests_on, table = next(found), _shown(cell)
             if table is not None:
-                text = line(rests_on, known, profile, table)
+                text = line(set(rests_on), titles, profile, table)
                 added = {"cell_type": "markdown", "metadata": {}, "source": text}
                 cells.append(added | {"id": f"origin-{len(cells)}"})
     return notebook | {"cells": cells}
@@ -87,27 +83,29 @@ def _shown(cell: dict[str, Any]) -> str | None:
     return "".join(kinds["text/html"]) if "text/html" in kinds else None
 
 
-def line(found: set[Source], known: Known, profile: Profile, table: str = "") -> str:
+def system_titles(profile: Profile) -> dict[str, str]:
+    """Titles of the systems that have records, by their keys, in the paper's order."""
+    facts = {record.name: record.facts for record in all_records(profile)}
+    return {facts[name]["system"]: facts[name]["title"] for name in in_order(facts)}
+
+
+def line(found: set[str], titles: dict[str, str], profile: Profile, table: str = "") -> str:
     """What stands below a figure or a table; `table` is the text of the latter."""
     parts = [
         f"{{ref}}`{_cohort(profile, name)} <origin-data-{name}>`"
-        for name in known.cohorts
-        if Source("data", name) in found
+        for name in profile.data.cohorts
+        if DATA + name in found
     ]
-    read = {source.name for source in found if source.kind == "record"}
-    if read == set(known.records) and read:
+    read = [system for system in titles if RUNS + system in found]
+    if read and len(read) == len(titles):
         parts.append("{ref}`all runs <origin-runs>`")
     elif read:
-        systems = dict.fromkeys(known.records[name] for name in in_order(read))
-        links = [f"{{ref}}`{known.titles[each]} <origin-runs-{_slug(each)}>`" for each in systems]
+        links = [f"{{ref}}`{titles[each]} <origin-runs-{_slug(each)}>`" for each in read]
         parts.append("runs of " + ", ".join(links))
-    others = {source.kind for source in found}
     if table and "paper" not in table.lower():
-        others -= {"papers"}  # read beside it, not shown in it
+        found = found - {PAPERS}  # read beside it, not shown in it
     parts += [
-        f"{{ref}}`{words} <origin-{_slug(kind)}>`"
-        for kind, words in WORDS.items()
-        if kind in others
+        f"{{ref}}`{words} <origin-{_slug(kind)}>`" for kind, words in WORDS.items() if kind in found
     ]
     return f":::{{container}} origin\nFrom {'; '.join(parts) or 'the code above alone'}.\n:::"
 

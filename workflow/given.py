@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from fingerprints import code_of, fingerprint
+from hashes import code_of, content_hash
 
 from samnb.base.paths import results_root
 
@@ -32,10 +32,10 @@ def copy_given(results: Path) -> None:
             shutil.copy(results_root() / name, results / name)
 
 
-def given_fingerprint(chapter: Path | str) -> str:
+def given_hash(chapter: Path | str) -> str:
     """Hash of what a chapter reads of them, so that it runs again when they have changed."""
     code = code_of(chapter)
     named = [pattern for pattern, word in GIVEN.items() if re.search(rf'"{word}[_"]', code)]
     folders = given_folders(results_root(), named)
     files = (path for folder in folders for path in sorted(folder.rglob("*")))
-    return fingerprint(files=[path for path in files if path.suffix in SAID])
+    return content_hash(files=[path for path in files if path.suffix in SAID])

@@ -1,176 +1,198 @@
-"""Which records and data a chapter's figures and tables come from, read off its code.
+"""Which records and data each cell of a chapter rests on, noted while the chapter runs.
 
-No cell says it in words: the names in its code are followed back, through assignments, loops and
-filters of the column "system", to the calls that opened something. What cannot be followed counts
-as everything, so a line may name too much, never too little.
+`begin` is called in the chapter's kernel before its first cell. From then on it notes what comes in
+through the doors of the package and from files of results, and by which line of the cell. Values
+are followed by their names: a statement rests on what it reads itself and on what the names in it
+rest on. A cell rests on all that its statements do, which may be too much, never too little.
 """
 
-import ast
+import functools
+import importlib
+import json
+import os
+import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
-import pandas as pd
+from flow import Flow
 
-DATA = {
-    *("cohort_slices", "cohort_split", "cohort_scans", "cohort_folder"),
-    *("labelled_rows", "labelled_subsets", "list_scans", "training_cohort"),
-}
-RECORDS = {"load_cases", "all_records", "automatic_records"}
-OTHERS = {
-    **dict.fromkeys(("load_sam", "record_path"), "pocket sam"),
-    **dict.fromkeys(("draw_shapes", "ShapeStream"), "shapes"),
-    **dict.fromkeys(("published", "audit", "beside_published", "parameter_table"), "papers"),
-}
-FILES = {"pocket_sam": "pocket sam", "zero_shot.csv": "zero shot", "real": "real"}
+from samnb.base.files import write_text
+from samnb.base.paths import results_root
+
+DATA, RUNS = "data ", "runs "  # before the names of a cohort and of a system
+POCKET, SHAPES, PAPERS, ZERO_SHOT = "pocket sam", "shapes", "papers", "zero shot"
+REAL = "real"  # all of another profile: chapters read none but those of real images
+ORIGINS = "origins"  # under this name notebooks keep it, by cell
+
+Found = Callable[..., set[str]]  # what came in, by the result and the arguments of a call
 
 
-@dataclass(frozen=True)
-class Known:
-    """What there is to come from.
+class Notes:
+    """What a chapter has read. home: the name of the profile it is about."""
 
-    records: their names, and the key of each one's system. titles: of the systems, by their keys.
+    def __init__(self, home: str, namespace: dict[str, Any]):
+        self.home = home
+        self.namespace = namespace  # of the chapter
+        self.flow = Flow(namespace, self.narrowed)
+        self.reads: list[tuple[int | None, str]] = []  # of this cell: line, origin
+        self.systems: dict[str, str] = {}  # keys of systems by the names that tables give them
+        self.is_silent = False
+
+    def add(self, origins: set[str]) -> None:
+        if not self.is_silent:
+            line = self._line()
+            self.reads += [(line, origin) for origin in origins]
+
+    def _line(self) -> int | None:
+        """Of the cell that is running; None where another thread reads."""
+        frame = sys._getframe()
+        while frame and (
+            frame.f_globals is not self.namespace or frame.f_code.co_name != "<module>"
+        ):
+            frame = frame.f_back
+        return frame and frame.f_lineno
+
+    @contextmanager
+    def silence(self) -> Iterator[None]:
+        """What a door reads to answer is not what it answers: a record is known by its data."""
+        before, self.is_silent = self.is_silent, True
+        try:
+            yield
+        finally:
+            self.is_silent = before
+
+    def cell(self, code: str) -> list[str]:
+        """What the cell that has just run rests on."""
+        code = "\n".join("" if line.startswith(("%", "!")) else line for line in code.splitlines())
+        reads, self.reads = self.reads, []
+        return sorted(self.flow.cell(code, reads))
+
+    def narrowed(self, origins: set[str], rows: object) -> set[str]:
+        """Of the origins of a table those of a part of its rows: of the systems named there."""
+        import pandas as pd
+
+        if not isinstance(rows, pd.DataFrame) or "system" not in rows:
+            return origins
+        names = set(rows["system"])
+        if not names <= set(self.systems):
+            return origins
+        kept = {RUNS + self.systems[name] for name in names}
+        return {origin for origin in origins if not origin.startswith(RUNS) or origin in kept}
+
+    def of(self, profile: str, origin: str) -> set[str]:
+        return {origin if profile == self.home else REAL}
+
+    def of_records(self, made: list[Any], profile: Any) -> set[str]:
+        found = (self.of(profile.name, RUNS + record.facts["system"]) for record in made)
+        return set().union(*found)
+
+    def of_cases(self, cases: Any, profile: Any, *_: Any, **__: Any) -> set[str]:
+        from samnb.reports.systems import shown_name
+        from samnb.runs.records import all_records
+
+        if profile.name != self.home:
+            return {REAL}
+        with self.silence():
+            facts = [record.facts for record in all_records(profile)]
+        for each in facts:
+            self.systems |= {name: each["system"] for name in (each["name"], shown_name(each))}
+        return {RUNS + self.systems[name] for name in cases["system"].unique()}
+
+    def of_run(self, _: Any, run: Any, *__: Any, **___: Any) -> set[str]:
+        return self.of(run.profile.name, RUNS + run.system)
+
+    def of_cohort(self, _: Any, profile: Any, name: str) -> set[str]:
+        return self.of(profile.name, DATA + name)
+
+    def of_file(self, path: Path) -> set[str]:
+        """path: within the folder of results."""
+        match path.parts:
+            case "runs", profile, system, *_:
+                return self.of(profile, RUNS + system)
+            case "tables", "real", *_:
+                return {REAL}
+            case "pocket_sam", "zero_shot.csv":
+                return {ZERO_SHOT}
+            case "pocket_sam", *_:
+                return {POCKET}
+        return set()
+
+
+def doors(notes: Notes) -> dict[tuple[str, str], Found]:
+    """Functions by which chapters come to things, by module and name.
+
+    From the ground up: what imports one of them by name must get the one that is watched.
     """
 
-    cohorts: tuple[str, ...]
-    records: dict[str, str]
-    titles: dict[str, str]
+    def always(origin: str) -> Found:
+        return lambda *_, **__: {origin}
+
+    return {
+        ("samnb.networks.sam.weights", "load_sam"): always(POCKET),
+        ("samnb.studies.cohorts", "cohort_place"): notes.of_cohort,
+        ("samnb.runs.records", "load_cases"): notes.of_cases,
+        ("samnb.runs.records", "automatic_records"): notes.of_records,
+        ("samnb.runs.runner", "make_record"): notes.of_run,
+        ("samnb.runs.runner", "load_method"): notes.of_run,
+        ("samnb.reports.paper", "_read"): always(PAPERS),
+        ("samnb.reports.sizes", "beside_published"): always(PAPERS),
+        ("samnb.reports.parameters", "parameter_table"): always(PAPERS),
+        ("samnb.reports.claims", "_read"): always(PAPERS),
+        ("samnb.pretraining.shapes", "draw_shapes"): always(SHAPES),
+        ("samnb.pretraining.recipe", "ShapeStream.__init__"): always(SHAPES),
+    }
 
 
-@dataclass(frozen=True)
-class Source:
-    """kind: "data", "record", "system" (only named, not read), or one of OTHERS."""
+def watch(notes: Notes) -> None:
+    """Let every door note what comes in, and every file of results that is opened beside them."""
+    for (module, name), found in doors(notes).items():
+        *owners, last = name.split(".")
+        owner = functools.reduce(getattr, owners, importlib.import_module(module))
+        setattr(owner, last, _watched(getattr(owner, last), found, notes))
+    root = str(results_root().resolve()) + os.sep
 
-    kind: str
-    name: str = ""
+    def opened(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and isinstance(arguments[0], str | os.PathLike):
+            path = os.path.realpath(arguments[0])
+            if path.startswith(root):
+                notes.add(notes.of_file(Path(path.removeprefix(root))))
 
-
-REAL = Source("real")  # a profile of real images, and all that is read with it
-
-
-def origins(cells: list[str], known: Known) -> list[set[Source]]:
-    """What each of a chapter's code cells, in their order, rests on."""
-    reader = _Reader(known)
-    return [{each for each in reader.read(cell) if each.kind != "system"} for cell in cells]
-
-
-class _Reader:
-    def __init__(self, known: Known):
-        self.known = known
-        self.held: dict[str, set[Source]] = {}  # what a name rests on
-        self.meant: dict[str, ast.expr] = {}  # what it was last set to
-
-    def read(self, cell: str) -> set[Source]:
-        lines = ["" if line.startswith(("%", "!")) else line for line in cell.splitlines()]
-        return self._block(ast.parse("\n".join(lines)).body)
-
-    def _block(self, statements: list[ast.stmt]) -> set[Source]:
-        return set().union(*map(self._statement, statements))
-
-    def _statement(self, node: ast.stmt) -> set[Source]:
-        found: set[Source] = set()
-        if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign) and node.value:
-            found = self._narrowed(node.value)
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            for target in targets:
-                self._bind(target, found, anew=not isinstance(node, ast.AugAssign))
-                if isinstance(target, ast.Name):
-                    self.meant[target.id] = node.value
-            return found
-        for value in _expressions(node):
-            found |= self._expression(value)
-        if isinstance(node, ast.For):
-            self._bind(node.target, self._expression(node.iter))
-        if isinstance(node, ast.Expr):  # a call may change what it is called on
-            self._bind(getattr(node.value, "func", node.value), found, anew=False)
-        for part in ("body", "orelse", "handlers", "finalbody"):
-            for inner in getattr(node, part, []):
-                found |= self._block(inner.body) if part == "handlers" else self._statement(inner)
-        return found
-
-    def _bind(self, target: ast.expr, found: set[Source], anew: bool = True) -> None:
-        for node in ast.walk(target):
-            if isinstance(node, ast.Name):
-                plain = anew and isinstance(node.ctx, ast.Store)
-                self.held[node.id] = found | (set() if plain else self.held.get(node.id, set()))
-
-    def _expression(self, value: ast.expr) -> set[Source]:
-        for node in ast.walk(value):
-            if isinstance(node, ast.comprehension):
-                self._bind(node.target, self._expression(node.iter))
-        found: set[Source] = set()
-        for node in ast.walk(value):
-            if isinstance(node, ast.Name):
-                found |= self.held.get(node.id, set())
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                found |= self._named(node.value)
-            elif isinstance(node, ast.Call):
-                found |= self._opened(node)
-        return found
-
-    def _named(self, text: str) -> set[Source]:
-        if text in self.known.records.values():
-            return {Source("system", text)}
-        if text.startswith("real_"):
-            return {REAL}
-        return {Source(FILES[text])} if text in FILES else set()
-
-    def _opened(self, call: ast.Call) -> set[Source]:
-        name = getattr(call.func, "attr", getattr(call.func, "id", ""))
-        texts = {node.value for node in ast.walk(call) if isinstance(node, ast.Constant)}
-        if name in DATA:
-            return {Source("data", each) for each in set(self.known.cohorts) & texts} or {
-                Source("data", each) for each in self.known.cohorts
-            }
-        given = set().union(*map(self._expression, call.args))
-        if REAL in given and (name in RECORDS or name == "Run"):
-            return {REAL}
-        if name in RECORDS:
-            return {Source("record", each) for each in self.known.records}
-        if name == "Run":
-            systems = {each.name for each in given if each.kind == "system"}
-            return {
-                Source("record", record)
-                for record, system in self.known.records.items()
-                if system in systems or not systems
-            }
-        return {Source(OTHERS[name])} if name in OTHERS else set()
-
-    def _narrowed(self, value: ast.expr) -> set[Source]:
-        found = self._expression(value)
-        if isinstance(value, ast.Subscript):
-            for keep in self._filters(value.slice):
-                found = {each for each in found if each.kind != "record" or keep(each.name)}
-        return found
-
-    def _filters(self, condition: ast.expr) -> Iterator[Callable[[str], bool]]:
-        """The parts of a condition that must hold, and look at the column "system" alone."""
-        if isinstance(condition, ast.Name) and condition.id in self.meant:
-            condition = self.meant[condition.id]
-        match condition:
-            case ast.BinOp(left=left, op=ast.BitAnd(), right=right):
-                yield from self._filters(left)
-                yield from self._filters(right)
-            case ast.Compare(
-                left=ast.Subscript(slice=ast.Constant("system")),
-                ops=[ast.Eq()],
-                comparators=[ast.Constant(wanted)],
-            ):
-                yield lambda name: name == wanted
-            case ast.Call(
-                func=ast.Attribute(
-                    value=ast.Attribute(ast.Subscript(slice=ast.Constant("system")), "str"),
-                    attr="match" | "fullmatch" | "contains" | "startswith" as how,
-                ),
-                args=[ast.Constant() | ast.Tuple(elts=[ast.Constant(), *_]) as asked],
-            ):
-                pattern = ast.literal_eval(asked)
-                yield lambda name: bool(getattr(pd.Series([name]).str, how)(pattern).iloc[0])
+    sys.addaudithook(opened)
 
 
-def _expressions(node: ast.stmt) -> Iterator[ast.expr]:
-    """The expressions of a statement itself, not of the statements inside it."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.expr):
-            yield child
-        elif isinstance(child, ast.withitem):
-            yield child.context_expr
+def _watched(function: Callable, found: Found, notes: Notes) -> Callable:
+    @functools.wraps(function)
+    def door(*arguments: Any, **named: Any) -> Any:
+        with notes.silence():
+            result = function(*arguments, **named)
+        notes.add(found(result, *arguments, **named))
+        return result
+
+    return door
+
+
+def begin(path: str, profile: str) -> None:
+    """In a kernel: note what each cell rests on into a JSON file, by its number."""
+    from IPython import get_ipython
+
+    shell = get_ipython()
+
+    def before_first(_: Any) -> None:
+        # Not at once: a kernel must answer in time, and to import PyTorch may take long.
+        shell.events.unregister("pre_run_cell", before_first)
+        from samnb.studies import load_profile
+
+        notes = Notes(load_profile(profile).name, shell.user_ns)
+        watch(notes)
+        shell.events.register("post_run_cell", functools.partial(_write, notes, {}, Path(path)))
+
+    shell.events.register("pre_run_cell", before_first)
+
+
+def _write(notes: Notes, found: dict[int, list[str]], path: Path, result: Any) -> None:
+    """After each cell, so that a chapter that fails says it too."""
+    if result.info.store_history:
+        found[result.execution_count] = notes.cell(result.info.raw_cell)
+        write_text(path, json.dumps(found))

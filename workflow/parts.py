@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from filelock import FileLock
-from fingerprints import CHECKOUT, fingerprint, imported_files
+from hashes import CHECKOUT, content_hash, imported_files
 
 from samnb.browser.assets import shown_profile, write_assets
 from samnb.networks.sam.weights import POCKET
@@ -31,7 +31,7 @@ OTHER_MATHJAX = shutil.ignore_patterns(
 def figure(chosen: str) -> Path:
     """Folder with what the page "Try it here" loads on a site of this profile."""
     profile = shown_profile(load_profile(chosen))
-    depends = fingerprint(
+    depends = content_hash(
         profile,
         files=[
             *imported_files("samnb/browser/assets.py"),
@@ -47,7 +47,7 @@ def scripts() -> Path | None:
 
     npm checks what it fetches against the hashes of package-lock.json.
     """
-    depends = fingerprint(files=[PACKAGES / "package-lock.json", Path(__file__)])
+    depends = content_hash(files=[PACKAGES / "package-lock.json", Path(__file__)])
     try:
         return _kept(f"npm-{depends}", _fetch_scripts)
     except (OSError, subprocess.SubprocessError) as error:

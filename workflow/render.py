@@ -16,11 +16,11 @@ from pathlib import Path
 
 import yaml
 from defaults import add_tables
-from fingerprints import fingerprint
+from hashes import content_hash
 from parts import MATHJAX, figure, scripts
 
 from samnb.base.paths import results_root
-from samnb.studies import load_profile
+from samnb.studies import load_profile, studies_of
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -31,14 +31,15 @@ def lay_out(notebooks: Path, source: Path, profile: str) -> None:
     named = chosen.name
     _copy_pages(notebooks, source)
     page = source / "book" / "defaults.md"
-    page.write_text(add_tables(page.read_text(encoding="utf-8"), chosen), encoding="utf-8")
+    text = add_tables(page.read_text(encoding="utf-8"), studies_of(profile).values())
+    page.write_text(text, encoding="utf-8")
     records = _copy_shown(source, named)
     static = source / "book" / "_static"
     shutil.copytree(figure(profile), static / "try_it", dirs_exist_ok=True)
     if fetched := scripts():
         shutil.copytree(fetched, static / "npm", dirs_exist_ok=True)
     # With other records, or read in another way, every page is made anew.
-    depends = fingerprint(files=[*records, *sorted(Path(__file__).parent.glob("*.py"))])
+    depends = content_hash(files=[*records, *sorted(Path(__file__).parent.glob("*.py"))])
     config = _config(named, depends, own_mathjax=bool(fetched))
     (source / "_config.yml").write_text(config, encoding="utf-8")
     shutil.copy2(CHECKOUT / "_toc.yml", source / "_toc.yml")

@@ -1,8 +1,8 @@
 """The reproduction report: report.py --profile NAME [--build FOLDER] [--page FILE] [--only ...].
 
-Compares what lies in the folder of results now with what is committed. Prints a line, writes the
-page if asked to; the exit code is 1 if a number drifted or is missing. With --page it is 0: a
-drift is no reason to build no site.
+Compares what lies in the folder of results now with what is committed, study by study of the size
+(--study: some of them). Prints a line for each, writes the page if asked to; the exit code is 1 if
+a number drifted or is missing. With --page it is 0: a drift is no reason to build no site.
 """
 
 import argparse
@@ -20,9 +20,15 @@ from committed import committed_texts
 from samnb.base.checkout import commit
 from samnb.base.files import write_text
 from samnb.base.paths import CHECKOUT, results_root
-from samnb.reports.reproduction import Judged, count_verdicts, judge, run_name, values_of
+from samnb.reports.reproduction import (
+    Comparison,
+    compare_values,
+    count_verdicts,
+    run_name,
+    values_of,
+)
 from samnb.runs.runner import plan, state
-from samnb.studies import load_profile
+from samnb.studies import studies_of
 
 PACKAGES = ("samnb", "torch", "monai", "numpy", "scipy", "segment-anything", "peft", "snakemake")
 SHOWN = 50  # drifted and missing numbers on the page
@@ -34,11 +40,11 @@ class Report:
 
     reference: dict[str, str] | None  # None: nobody knows what was committed
     made: dict[str, str]
-    judged: list[Judged]
+    compared: list[Comparison]
 
     @property
     def good(self) -> bool:
-        return all(each.verdict in ("matched", "within tolerance") for each in self.judged)
+        return all(each.verdict in ("matched", "within tolerance") for each in self.compared)
 
     @property
     def read(self) -> int:
@@ -61,8 +67,8 @@ def compare(profile: str, only: list[str] | None = None) -> Report:
     made = _texts(results_root(), folders)
     if reference is None and results_root() != CHECKOUT / "results":
         reference = _texts(CHECKOUT / "results", folders)  # no git: the copy's own results
-    judged = judge(values_of(reference or {}), values_of(made))
-    return Report(reference, made, judged)
+    compared = compare_values(values_of(reference or {}), values_of(made))
+    return Report(reference, made, compared)
 
 
 def _texts(results: Path, folders: list[str]) -> dict[str, str]:
@@ -80,25 +86,31 @@ def say(report: Report) -> str:
     """The report in a line or two."""
     if not report.reference:
         return "No committed numbers to compare with (another profile, or no git)."
-    counts = count_verdicts(report.judged)
-    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    counts = count_verdicts(report.compared)
+    counted = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
     records = f"{report.anew} records made anew, {report.read} read from the committed ones"
-    return f"Of {len(report.judged)} committed numbers: {told}. ({records}.)"
+    return f"Of {len(report.compared)} committed numbers: {counted}. ({records}.)"
 
 
-def write_page(report: Report, profile: str, build: Path, states: str) -> str:
-    """The page of the book, as Markdown. states: how many planned runs are fresh, certified, ..."""
-    parts = [
-        "# Reproduction report",
-        f"{say(report)} What the verdicts mean stands in [](pipeline.md).",
-        _verdict_table(report),
-        "## What differs",
-        _differences(report),
-        "## Chapters: seconds and memory",
-        _times(build),
-        "## Made with",
-        _provenance(report, profile, states),
-    ]
+def say_all(reports: dict[str, Report]) -> str:
+    """A line for each profile; where there is one alone it needs no name."""
+    if len(reports) == 1:
+        return say(*reports.values())
+    return "\n".join(f"{name}: {say(report)}" for name, report in reports.items())
+
+
+def write_page(reports: dict[str, Report], build: Path, states: dict[str, str]) -> str:
+    """The page of the book, as Markdown: a section for each profile, then what they share.
+
+    build: folder with the times of the chapters. states: by profile, how many planned runs are
+    fresh, certified, ...
+    """
+    parts = ["# Reproduction report", "What the verdicts mean stands in [](pipeline.md)."]
+    for name, report in reports.items():
+        parts += [f"## Profile *{name}*", say(report), _verdict_table(report)]
+        parts += ["### What differs", _differences(report)]
+        parts += ["### Made with", _provenance(report, states[name])]
+    parts += ["## Chapters: seconds and memory", _times(build), "## This machine", _machine()]
     return "\n\n".join(parts) + "\n"
 
 
@@ -113,16 +125,16 @@ def _verdict_table(report: Report) -> str:
     rows = []
     for kind, words in kinds.items():
         of_kind = [
-            j for j in report.judged if j.value.place.startswith("table ") == (kind == "tables")
+            j for j in report.compared if j.value.place.startswith("table ") == (kind == "tables")
         ]
         rows.append([words, *count_verdicts(of_kind).values(), len(of_kind)])
-    rows.append(["**all**", *count_verdicts(report.judged).values(), len(report.judged)])
+    rows.append(["**all**", *count_verdicts(report.compared).values(), len(report.compared)])
     return table(["", "matched", "within tolerance", "drifted", "missing", "all"], rows)
 
 
 def _differences(report: Report) -> str:
-    bad = [each for each in report.judged if each.verdict in ("drifted", "missing")]
-    near = [each for each in report.judged if each.verdict == "within tolerance"]
+    bad = [each for each in report.compared if each.verdict in ("drifted", "missing")]
+    near = [each for each in report.compared if each.verdict == "within tolerance"]
     shown = [*bad, *near][:SHOWN]
     if not shown:
         return "Nothing."
@@ -148,23 +160,28 @@ def _times(build: Path) -> str:
     return table(heads, [*rows, total])
 
 
-def _provenance(report: Report, profile: str, states: str) -> str:
+def _provenance(report: Report, state: str) -> str:
     records = [json.loads(text) for path, text in report.made.items() if "record.json" in path]
     rows = [
-        ["profile", profile],
-        ["commit", commit() or "not a git checkout"],
         ["records", f"{report.anew} made anew, {report.read} read from the committed ones"],
-        ["state of the planned runs", states],
+        ["state of the planned runs", state],
         ["not in the reference", ", ".join(_new(report)) or "none"],
-        ["this machine", f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"],
-        ["Python", platform.python_version()],
-        *([name, version(name)] for name in PACKAGES),
         ["devices of the runs", _counted(facts["device"] for facts in records)],
         ["precision of the runs", _counted(facts["precision"] for facts in records)],
     ]
     parts = sorted({part for facts in records for part in facts["data"]} - {"labelled slices"})
     for part in parts:
         rows.append([f"hash: {part}", _counted(facts["data"].get(part) for facts in records)])
+    return table(["", ""], rows)
+
+
+def _machine() -> str:
+    rows = [
+        ["commit", commit() or "not a git checkout"],
+        ["this machine", f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"],
+        ["Python", platform.python_version()],
+        *([name, version(name)] for name in PACKAGES),
+    ]
     return table(["", ""], rows)
 
 
@@ -188,19 +205,23 @@ def _counted(values) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--profile", default="pocket")
+    parser.add_argument("--study", default="")
     parser.add_argument("--build", type=Path)
     parser.add_argument("--page", type=Path)
     parser.add_argument("--only", nargs="+", metavar="SYSTEM")
     arguments = parser.parse_args()
-    profile = load_profile(arguments.profile)
-    report = compare(profile.name, arguments.only)
+    profiles = {each.name: each for each in studies_of(arguments.profile, arguments.study).values()}
+    reports = {name: compare(name, arguments.only) for name in profiles}
     if arguments.page:
-        build = arguments.build or Path("_build") / profile.name
-        states = _counted(state(run) for run in plan(profile))
-        write_text(arguments.page, write_page(report, profile.name, build, states))
+        build = arguments.build or Path("_build") / next(iter(profiles))
+        states = {
+            name: _counted(state(run) for run in plan(profile))
+            for name, profile in profiles.items()
+        }
+        write_text(arguments.page, write_page(reports, build, states))
         return 0
-    print(say(report))
-    return 0 if report.good else 1
+    print(say_all(reports))
+    return 0 if all(report.good for report in reports.values()) else 1
 
 
 if __name__ == "__main__":

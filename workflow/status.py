@@ -1,8 +1,12 @@
-"""The status page: status.py --profile NAME --page FILE. Which runs are fresh, on which data."""
+"""The status page: status.py --profile NAME --page FILE. Which runs are fresh, on which data.
+
+All studies of the size, each in a section of its own.
+"""
 
 import argparse
 import sys
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,31 +19,32 @@ from samnb.runs.derived import DERIVED
 from samnb.runs.keys import identify, standing
 from samnb.runs.records import all_records, read_record, run_of
 from samnb.runs.runner import plan
-from samnb.studies import Profile, load_profile
+from samnb.studies import Profile, studies_of
 from samnb.studies.cohorts import cohort_slices
 
 MORE = "not of the book's tables"
 
 
-def write_page(profile: Profile) -> str:
+def write_page(profiles: Iterable[Profile]) -> str:
     """The page as Markdown."""
     made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    profiles = list(profiles)
+    parts = [
+        "# Status",
+        f"Looked at {made}, at commit {commit() or 'unknown (no git)'}.",
+        "A run is *fresh* if its record was made by this code, these settings and these data; "
+        "*certified* if it was made by an older code that a certificate says computes the same "
+        "(`results/certificates.jsonl`); *stale* if something else has changed since.",
+    ]
+    for profile in profiles:
+        parts += [f"## Profile *{profile.name}*", _data(profile), _runs(profile)]
     return "\n\n".join(
         [
-            "# Status",
-            f"Profile *{profile.name}*, looked at {made}, at commit "
-            f"{commit() or 'unknown (no git)'}.",
-            "## Data",
-            _data(profile),
-            "## Runs",
-            "A run is *fresh* if its record was made by this code, these settings and these data; "
-            "*certified* if it was made by an older code that a certificate says computes the same "
-            "(`results/certificates.jsonl`); *stale* if something else has changed since.",
-            _runs(profile),
+            *parts,
             "## Other results",
             "What needs pixels or hours, and is kept with a key of its own. Data of other profiles "
             "are not looked at here; `samnb runs others` does.",
-            _derived(profile),
+            _derived({profile.name for profile in profiles}),
             "",
         ]
     )
@@ -54,8 +59,8 @@ def _data(profile: Profile) -> str:
     return table(["cohort", "real or phantom", "target", "patients", "slices"], rows)
 
 
-def _derived(profile: Profile) -> str:
-    rows = [[f"`{file}`", *derived.standing(file, {profile.name}), f"`{DERIVED[file].command}`"]
+def _derived(profiles: set[str]) -> str:
+    rows = [[f"`{file}`", *derived.standing(file, profiles), f"`{DERIVED[file].command}`"]
             for file in DERIVED]  # fmt: skip
     heads = ["file of results", "state", "why", "made by"]
     return table(heads, [[each or "" for each in row] for row in rows])
@@ -85,7 +90,7 @@ def main() -> int:
     parser.add_argument("--profile", default="pocket")
     parser.add_argument("--page", type=Path, required=True)
     arguments = parser.parse_args()
-    write_text(arguments.page, write_page(load_profile(arguments.profile)))
+    write_text(arguments.page, write_page(studies_of(arguments.profile).values()))
     return 0
 
 

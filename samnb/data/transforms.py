@@ -1,8 +1,8 @@
 """A target cut out of its slice, moved, its values changed, and pasted into another slice.
 
 What moves is given by a matrix, not drawn here: see `samnb.data.synthesis`. OpenCV moves and blurs,
-since MONAI's transforms do the same to the last digits (a test compares them) and take many times
-as long: see bench/synthesis.py.
+since MONAI's transforms take many times as long (see bench/synthesis.py); a test compares their
+values, of which a blur's differ by two thousandths at most.
 """
 
 from typing import NamedTuple

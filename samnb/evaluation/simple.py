@@ -58,23 +58,23 @@ def _largest_piece(mask: np.ndarray) -> np.ndarray:
     return labels == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
 
 
-def fingerprints(images: np.ndarray, side: int = 32) -> np.ndarray:
+def thumbnails(images: np.ndarray, side: int = 32) -> np.ndarray:
     """Each slice (N, H, W) shrunk to `side` × `side` and flattened: float32 (N, side²)."""
     size = (side, side)
     small = [cv2.resize(np.float32(image), size, interpolation=cv2.INTER_AREA) for image in images]
     return np.stack(small).reshape(len(images), side * side)
 
 
-def most_similar(wanted: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """For each wanted fingerprint (N, D) the index of the nearest known one (M, D): int (N,)."""
-    distances = (wanted**2).sum(1)[:, None] - 2 * wanted @ known.T + (known**2).sum(1)[None]
+def most_similar(new: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """For each new thumbnail (N, D) the index of the nearest known one (M, D): int (N,)."""
+    distances = (new**2).sum(1)[:, None] - 2 * new @ known.T + (known**2).sum(1)[None]
     return distances.argmin(axis=1)
 
 
 def copy_score(images: np.ndarray, masks: np.ndarray, train: np.ndarray, test: np.ndarray) -> float:
     """Mean Dice if each slice of `test` is given the mask of the most similar slice of `train`.
 
-    `images` are fingerprints (N, D), `masks` (N, H, W), `train` and `test` row numbers.
+    `images` are thumbnails (N, D), `masks` (N, H, W), `train` and `test` row numbers.
     """
     copied = masks[train[most_similar(images[test], images[train])]]
     return float(dice(copied, masks[test]).mean())

@@ -137,8 +137,8 @@ def cerebrum(side: np.ndarray) -> np.ndarray:
     dome = ellipsoid(side, (11, 17, 0), (66, 85, 69.5))
     dome = smooth_maximum(dome, ellipsoid(side, (6, 16, 0), (84, 104, 66)), 8)  # flat sides
     # The floor: over the orbits in front, on the tentorium behind.
-    floor = smooth_maximum(tent(side) + 1.5 - 30 * np.clip((44 - y) / 24, 0, 1), -18, 4)
-    hemispheres = smooth_maximum(dome, floor - z, 12)
+    floor = smooth_maximum(tent(side) + 1 - 30 * np.clip((44 - y) / 24, 0, 1), -18, 4)
+    hemispheres = smooth_maximum(dome, floor - z, 8)
     temporal = ellipsoid(side, (-17, 20, 42), (25, 44, 23), rotation(about_z=-7, about_x=-5))
     return smooth_minimum(hemispheres, temporal, 12)
 
@@ -146,14 +146,14 @@ def cerebrum(side: np.ndarray) -> np.ndarray:
 def tent(side: np.ndarray) -> np.ndarray:
     """Height z (mm) of the tentorium, which hangs down from the midline like a tent."""
     _, y, x = side
-    return -3 - 0.33 * x - 0.007 * (y - 54) ** 2
+    return 3 - 19 * (1 - np.exp(-x / 17)) - 0.007 * (y - 54) ** 2
 
 
 def cerebellum(side: np.ndarray) -> np.ndarray:
     """Distance to the outline of the cerebellum, its fissures filled."""
-    halves = ellipsoid(side, (-36, 64, 24), (27, 30, 29), rotation(about_z=12))
-    vermis = ellipsoid(side, (-27, 62, 0), (27, 25, 9))
-    return smooth_maximum(smooth_minimum(halves, vermis, 8), side[0] + 1 - tent(side), 5)
+    halves = ellipsoid(side, (-35, 63, 21), (28, 30, 31), rotation(about_z=12))
+    vermis = ellipsoid(side, (-26, 60, 0), (29, 26, 17))
+    return smooth_maximum(smooth_minimum(halves, vermis, 8), side[0] + 0.5 - tent(side), 4)
 
 
 def brain_stem(brain: Brain, side: np.ndarray) -> np.ndarray:
@@ -216,7 +216,7 @@ def callosum(brain: Brain, side: np.ndarray) -> np.ndarray:
     """The arch of white matter over the ventricles, its wings bent upwards."""
     z, y, x = side
     flat = np.stack([z - 0.012 * x * x, y, np.zeros_like(x)])
-    return np.maximum(read_at(brain.callosum, flat), x - 22)
+    return np.maximum(read_at(brain.callosum, flat) + 0.14 * np.maximum(x - 4, 0), x - 26)
 
 
 def inner_arch(side: np.ndarray) -> np.ndarray:

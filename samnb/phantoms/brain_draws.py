@@ -20,7 +20,7 @@ from samnb.phantoms.brain import (
 )
 from samnb.phantoms.brain_tissue import healthy_shares, make_lesions
 from samnb.phantoms.cortex import draw_brain
-from samnb.phantoms.fields import rotation
+from samnb.phantoms.fields import rotation, waves
 from samnb.phantoms.glioma import GliomaMix, before_the_tumour, grow, paint_tumour
 from samnb.phantoms.mr import SEQUENCES, Scanners, acquire, draw_acquisitions
 from samnb.phantoms.nifti_files import write_nifti
@@ -74,7 +74,8 @@ def brain_voxels(brain: Brain, voxel: float) -> tuple[np.ndarray, np.ndarray]:
 
     def outline(axes: list[np.ndarray]) -> np.ndarray:
         distance = head(brain, mirrored(to_standard(brain, places(axes))))
-        return distance.reshape([axis.size for axis in axes])
+        ragged = waves(axes, patient.stream("skull"), (11, 30), 0.6, 24)  # stripping is not exact
+        return distance.reshape([axis.size for axis in axes]) + ragged
 
     distance = whole_field(outline, 3.0)
     shape = tuple(int(np.ceil(length / voxel)) for length in SIZE)

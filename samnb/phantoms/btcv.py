@@ -19,7 +19,13 @@ from samnb.phantoms.painting import Structure
 from samnb.phantoms.routes import grown, trunk
 from samnb.phantoms.scanner import Protocol, scan
 from samnb.phantoms.tissue import tissue_values
-from samnb.phantoms.upper_abdomen import make_adrenal, make_oesophagus, make_pad, make_portal
+from samnb.phantoms.upper_abdomen import (
+    make_adrenal,
+    make_oesophagus,
+    make_pad,
+    make_pancreas,
+    make_portal,
+)
 
 # Adults before an operation for a ventral hernia or under chemotherapy for colorectal cancer.
 MIX = Mix(
@@ -53,6 +59,12 @@ TWINS = {
     "stomach": "stomach",
     "pancreas": "pancreas",
 }
+
+
+def draw_adult(seed: int, number: int) -> Patient:
+    """A patient of middling size: scales that are nearer to the standard body's than elsewhere."""
+    patient = draw((seed, STREAM, number), MIX)
+    return replace(patient, scale=tuple(1 + 0.6 * (scale - 1) for scale in patient.scale))
 
 
 def draw_protocol(patient: Patient, side: int) -> Protocol:
@@ -98,9 +110,14 @@ def make_abdomen(patient: Patient) -> Body:
     shapes = dict(own)
     for name, more in (("kidney_right", 2.0), ("kidney_left", 2.0), ("pancreas", 1.0)):
         shapes[name] = grown(own[name], more)
-    shapes["liver"] = own["liver"].keep_off(shapes["kidney_right"], 1.5 + 2 * patient.visceral)
-    for name in ("stomach", "spleen", "pancreas"):
-        shapes[name] = shapes[name].keep_off(shapes["kidney_left"], 1.5 + 4 * patient.visceral)
+    shapes["pancreas"] = make_pancreas(shapes)
+    fat = patient.visceral
+    for name, other, gap in (
+        ("liver", "kidney_right", 1.5 + 2 * fat), ("liver", "pancreas", 1.0),
+        ("pancreas", "kidney_left", 1.5 + 3 * fat), ("spleen", "kidney_left", 1.5 + 4 * fat),
+        ("stomach", "kidney_left", 1.5 + 4 * fat), ("stomach", "pancreas", 1.2),
+    ):  # fmt: skip
+        shapes[name] = shapes[name].keep_off(shapes[other], gap)
     hu = tissue_values(patient)
     portal, mesenteric = make_portal(patient, shapes)
     glands = {side: make_adrenal(patient, side, shapes) for side in (-1, 1)}
@@ -166,7 +183,7 @@ def make_patient(seed: int, number: int, side: int) -> Phantom:
             f"BTCV has no patient {number}: {len(NUMBERS)} of its scans have labels.",
             f"ask for at most {len(NUMBERS)} phantoms of this kind.",
         )
-    patient = draw((seed, STREAM, number), MIX)
+    patient = draw_adult(seed, number)
     protocol = draw_protocol(patient, side)
     with _one_thread():
         return Phantom(patient, protocol, *scan(make_abdomen(patient), protocol))

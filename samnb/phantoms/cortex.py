@@ -79,8 +79,8 @@ def medial_depth(side: np.ndarray, gap: float) -> np.ndarray:
 def sylvian_depth(side: np.ndarray, atrophy: float) -> np.ndarray:
     """Distance (mm) to the Sylvian fissure: in over the temporal lobe, then along the insula."""
     z, y, x = side
-    width = np.float32(0.4 + 1.0 * atrophy)
-    plane = -9 + 0.42 * (y + 12) + 0.2 * (x - INSULA) + 2.5 * np.sin(0.13 * x + 0.09 * y)
+    width = np.float32(0.4 + 0.6 * atrophy)
+    plane = -9 + 0.52 * (y + 12) + 0.25 * (x - INSULA) + 2.5 * np.sin(0.13 * x + 0.09 * y)
     rise = z - plane
     ends = np.maximum(np.maximum(y - 42, -24 - y), 0)
     cleft = np.sqrt(rise**2 + np.maximum(INSULA - x, 0) ** 2 + ends**2) - width

@@ -222,7 +222,8 @@ def _cores(
             ball = np.sqrt(sum(o * o for o in offset)) - np.float32(radius)
             values = ball if values is None else smooth_minimum(values, ball, 0.35 * focus.radius)
         size = focus.radius
-        values = values + waves(axes, generator, (0.7 * size, 2.2 * size), 0.09 * size, 24)
+        values = values + waves(axes, generator, (0.7 * size, 2.2 * size), 0.1 * size, 24)
+        values = values + waves(axes, generator, (5, 11), 0.7, 24)
         if core is None:
             core, reach = values, np.full_like(values, focus.reach)
         else:
@@ -242,7 +243,8 @@ def _rim(
         return np.full_like(knots, -FAR)
     if foci[0].solid:
         return mean * 6 * (knots - 1.1)
-    return np.maximum(mean * (1 + 0.55 * knots), 0.8 + 0.5 * knots)
+    fine = waves(axes, generator, (5, 12), 0.7, 24)
+    return np.maximum(mean * (1 + 0.7 * knots) + fine, 0.9 + 0.6 * knots + fine)
 
 
 def _spread(core: np.ndarray, speed: np.ndarray, reach: float) -> np.ndarray:

@@ -30,7 +30,7 @@ RIGHT_FORK, LEFT_BEND = (44.0, -48.0, -62.0), (56.0, -62.0, -6.0)  # as in the l
 def make_oesophagus(patient: Patient, shapes: Shapes) -> Field:
     """Before the spine, then the aorta, through the hiatus, and at the cardia into the stomach."""
     generator = patient.stream("oesophagus")
-    wide = generator.normal(1.0, 0.08)
+    wide = generator.normal(0.9, 0.07)
     hiatus = np.array([100, -42, 12]) + generator.normal(0, 2, 3)
     stomach = nodes_inside(shapes["stomach"], 6.0)
     cardia = nearest(stomach, hiatus)
@@ -120,6 +120,24 @@ def make_pad(patient: Patient, side: int, gland: Field, shapes: Shapes) -> Field
     kept = [name for name, _ in _neighbours(side)] + ["pancreas", "lung_left", "lung_right"]
     for name in kept:
         values = np.maximum(values, 0.4 - shapes[name].onto(grid))
+    return Field(grid, values.astype(np.float32))
+
+
+def make_pancreas(shapes: Shapes) -> Field:
+    """The body's pancreas made whole: a core from head to tail, where others had cut it in two."""
+    inside = nodes_inside(shapes["pancreas"])
+    first, last = np.percentile(inside[:, 2], [8, 95])
+    rows = []
+    for x in np.linspace(first, last, 8):
+        slab = inside[np.abs(inside[:, 2] - x) < 5]
+        if len(slab):
+            middle = slab.mean(axis=0)
+            rows.append((*middle[:2], x, float(np.interp(x, [-20, 0, 30, last], [9, 7, 8, 6]))))
+    walls = [(shapes["aorta"], 2.0), (shapes["portal_vein_and_splenic_vein"], -2.0)]
+    walls += [(shapes["kidney_left"], 2.0), (shapes["stomach"], -3.0), (shapes["liver"], -3.0)]
+    core = ease(smooth_path(rows, 5), walls)
+    grid = shapes["pancreas"].grid
+    values = smooth_minimum(shapes["pancreas"].values, tube(grid, core, reach=14), 4)
     return Field(grid, values.astype(np.float32))
 
 

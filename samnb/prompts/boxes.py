@@ -85,7 +85,8 @@ def boxes_with_iou(boxes: Tensor, wanted: float, side: int, generator: torch.Gen
     A random direction is drawn for the four edges; how far to go along it is found by bisection.
     Boxes stay inside the image of `side` pixels, where the wanted overlap may be out of reach for
     a box that fills it: the nearest is taken. Meant for wanted >= 0.4: a box that moves further
-    may lose its area first.
+    may lose its area first. Kept for the table of `bench/zero_shot.py`, which it made; users draw
+    with `samnb.prompts.users.box_with_overlap`, which reaches any overlap and hangs on no batch.
     """
     size = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
     direction = torch.randn(boxes.shape, generator=generator)

@@ -57,10 +57,10 @@ def training_curves(
     its colour. Losses have a logarithmic axis.
     """
     curves = {
-        (source, name): None
+        (part, name): None
         for record in records
-        for source in ("history", "validation")
-        for row in record.get(source) or ()
+        for part in ("history", "validation")
+        for row in record.get(part) or ()
         for name, value in row.items()
         if name not in _NO_QUANTITY and isinstance(value, int | float)
     }
@@ -68,12 +68,12 @@ def training_curves(
     columns = min(2, max(1, len(shown)))
     rows = max(1, -(-len(shown) // columns))
     figure, grid = panels(rows, columns, panel_height, squeeze=False)
-    for axes, (source, name) in zip(grid.flat, shown, strict=False):
+    for axes, (part, name) in zip(grid.flat, shown, strict=False):
         for record in records:
-            _history(axes, record, source, name)
-        if source == "history":
+            _history(axes, record, part, name)
+        if part == "history":
             _logarithmic(axes)
-        axes.set_title(_title(source, name))
+        axes.set_title(_title(part, name))
         label(axes, "Step")
     for axes in grid.flat[len(shown) :]:
         axes.axis("off")
@@ -99,12 +99,12 @@ def _efficiency(axes: Axes, family: str, table: pd.DataFrame, metric: str) -> No
     axes.plot(of_seed["labels"], of_seed[metric], "o", color=colour, markersize=3, alpha=0.6, mew=0)
 
 
-def _history(axes: Axes, record: Mapping[str, Any], source: str, name: str) -> None:
-    rows = [row for row in record.get(source) or () if row.get(name) is not None]
+def _history(axes: Axes, record: Mapping[str, Any], part: str, name: str) -> None:
+    rows = [row for row in record.get(part) or () if row.get(name) is not None]
     if not rows:
         return
     look = system_look(record["name"])
-    style = look | {"marker": look["marker"] if source == "validation" else "", "markersize": 4}
+    style = look | {"marker": look["marker"] if part == "validation" else "", "markersize": 4}
     steps, values = (np.array([row[key] for row in rows], float) for key in ("step", name))
     axes.plot(steps, values, linewidth=1.3, alpha=0.85, label=record["name"], **style)
 
@@ -117,9 +117,9 @@ def _logarithmic(axes: Axes) -> None:
     axes.yaxis.set_minor_locator(NullLocator())
 
 
-def _title(source: str, name: str) -> str:
+def _title(part: str, name: str) -> str:
     title = COLUMNS[name].title if name in COLUMNS else name.replace("_", " ").capitalize()
-    return title if source == "history" else f"{title} of the validation patients"
+    return title if part == "history" else f"{title} of the validation patients"
 
 
 def _legend_below(figure: Figure, grid: Iterable[Axes]) -> None:

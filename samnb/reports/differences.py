@@ -8,7 +8,7 @@ from samnb.evaluation.statistics import patient_interval
 
 
 class Difference(NamedTuple):
-    """first - second, a patient's mean over seeds and targets: mean over patients, 95 % interval."""
+    """first - second, each patient's mean over seeds and targets: their mean, 95 % interval."""
 
     mean: float
     low: float

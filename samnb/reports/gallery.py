@@ -93,5 +93,5 @@ def _shared(rows: Sequence[np.ndarray]) -> np.ndarray:
 
 def _at(answer: Mapping[str, np.ndarray], rows: np.ndarray) -> dict[str, np.ndarray]:
     places = {row: place for place, row in enumerate(answer["row"])}
-    wanted = [places[row] for row in rows]
-    return {name: value[wanted] for name, value in answer.items()}
+    chosen = [places[row] for row in rows]
+    return {name: value[chosen] for name, value in answer.items()}

@@ -1,7 +1,7 @@
 """How far a run of everything gives the committed numbers again: a verdict for each of them.
 
 Compared are the means of every record, what its method holds and computes, and every number of the
-tables. Seconds and memory belong to a machine and are not judged. A number is
+tables. Seconds and memory belong to a machine and are not compared. A number is
 
 - *matched* if it is the same to the last printed digit (six significant ones);
 - *within tolerance* if it lies as near as the rules below ask;
@@ -32,7 +32,7 @@ SHARE, LEAST = 0.1, 0.02
 SIGNIFICANT = 0.05
 
 VERDICTS = ("matched", "within tolerance", "drifted", "missing")
-# Of one machine and one day: shown elsewhere, not judged.
+# Of one machine and one day: shown elsewhere, not compared.
 OF_THE_MACHINE = re.compile(r"^(training_seconds|milliseconds|memory|device)(_deviation)?$")
 COUNTS = {"parameters", "trainable", "multiply_adds", "seeds", "missing"}
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
@@ -54,7 +54,7 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Judged:
+class Comparison:
     """A number of the reference, what was found instead, and the verdict."""
 
     value: Value
@@ -62,11 +62,11 @@ class Judged:
     verdict: str
 
 
-def judge(reference: list[Value], made: list[Value]) -> list[Judged]:
+def compare_values(reference: list[Value], made: list[Value]) -> list[Comparison]:
     """A verdict on each number of the reference."""
     found = {(value.place, value.name): value.printed for value in made}
     return [
-        Judged(value, other, _verdict(value, other))
+        Comparison(value, other, _verdict(value, other))
         for value in reference
         for other in [found.get((value.place, value.name))]
     ]
@@ -88,8 +88,8 @@ def _verdict(value: Value, found: str | None) -> str:
     return "within tolerance" if near else "drifted"
 
 
-def count_verdicts(judged: list[Judged]) -> dict[str, int]:
-    counted = Counter(each.verdict for each in judged)
+def count_verdicts(compared: list[Comparison]) -> dict[str, int]:
+    counted = Counter(each.verdict for each in compared)
     return {verdict: counted[verdict] for verdict in VERDICTS}
 
 

@@ -111,12 +111,12 @@ def of_cohort(cases: pd.DataFrame, cohort: str) -> pd.DataFrame:
 def missing_seeds(cases: pd.DataFrame, seeds: Iterable[int] | None = None) -> dict[str, list[int]]:
     """Seeds each system lacks, by its name; only systems that lack any.
 
-    `seeds` are those wanted, the profile's; without them, all that any system has.
+    `seeds` are those expected, the profile's; without them, all that any system has.
     """
-    wanted = set(cases["seed"]) if seeds is None else set(seeds)
+    expected = set(cases["seed"]) if seeds is None else set(seeds)
     present = cases.groupby("system")["seed"].agg(set)
     return {
-        name: sorted(int(seed) for seed in wanted - present[name])
+        name: sorted(int(seed) for seed in expected - present[name])
         for name in in_order(present.index)
-        if wanted - present[name]
+        if expected - present[name]
     }

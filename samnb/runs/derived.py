@@ -50,9 +50,6 @@ DERIVED = {
         "python bench/zero_shot.py",
         ("pocket",),
     ),
-    "tables/real/ct_boxes.csv": Derived(
-        ("bench.reality.liver_boxes",), f"{REALITY} ct_boxes", ("real_ct",)
-    ),
     "tables/real/brain_ceilings.csv": Derived(
         ("bench.reality.brain_ceilings",), f"{REALITY} brain_ceilings", ("real_brain",), CEILINGS
     ),

@@ -128,9 +128,15 @@ def _multiply_adds(run: Run, method: Method) -> int:
 
 
 def save_run_adapter(run: Run, method: Method, facts: dict[str, Any], folder: Path) -> None:
-    """Write the method's LoRA into `folder` as PEFT does, if it has one and that has learned."""
+    """Write the method's LoRA into `folder` as PEFT does, if it has one and that has learned.
+
+    Not where more of SAM has learned than its adapter holds: by itself it would be of no use.
+    """
     adapted = [part for part in method.modules() if isinstance(part, Sam)]
     if not (facts["history"] and adapted and hasattr(adapted[0], "peft_config")):
+        return
+    learned = [name for name, value in adapted[0].named_parameters() if value.requires_grad]
+    if not all(".lora_" in name or ".modules_to_save." in name for name in learned):
         return
     card = {
         "data": f"{training_cohort(run.settings)} of the profile {run.profile.name}",

@@ -45,7 +45,7 @@ class Identity:
     """All that decides what a run gives.
 
     settings: all but seed and labels. labels, seed: of the run. data: part -> hash. libraries:
-    name -> version. code: stage (and "first", of the run before) -> hash. files: for people, where
+    name -> version. code: stage (and "first", of the runs before) -> hash. files: for people, where
     the code lies, file -> hash. first: hash of what the run before depends on, without its code.
     """
 
@@ -135,6 +135,7 @@ def identify(run: Run, root: Path = CHECKOUT) -> Identity:
     """
     before = first_run(run)
     first = identify(before, root) if before else None
+    taught = [first.code[x] for x in ("weights", "first") if x in first.code] if first else []
     code = code_of(run, root)
     return Identity(
         settings=_settings(run) | ({"first": first.settings} if first else {}),
@@ -143,7 +144,7 @@ def identify(run: Run, root: Path = CHECKOUT) -> Identity:
         data=_data(run),
         libraries={name: version(name).partition("+")[0] for name in LIBRARIES},
         code={stage: digest(found) for stage, found in code.items()}
-        | ({"first": first.code["weights"]} if first else {}),
+        | ({"first": "+".join(taught)} if first else {}),
         files=by_file({each for found in code.values() for each in found}),
         first=hash_of(first.facts) if first else None,
     )
@@ -155,8 +156,8 @@ def first_run(run: Run) -> Run | None:
     if first is None:
         return None
     before = find_system(first)
-    # Prompting decides what becomes of a map, not what the classifier has learned.
-    concerned = {"data", "learning", *before.settings} - {"prompting"}
+    later = {"prompting"} if before.labels == "image" else set()  # decides what becomes of a map
+    concerned = {"data", "learning", *before.settings} - later
     kept = tuple(item for item in run.changes if item.split(".")[0] in concerned)
     return Run(run.profile, first, 0 if before.labels == "image" else run.labels, run.seed, kept)
 

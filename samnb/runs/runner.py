@@ -6,6 +6,7 @@ checkpoint and ends bit for bit as if nothing had happened. Two processes never 
 
 import multiprocessing
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -189,17 +190,27 @@ def plan(profile: Profile) -> list[Run]:
         for seed in _seeds(profile, name)
     ]
     return runs + [
-        Run(profile, each.system, labels, seed, tuple(each.change.split()))
+        Run(profile, each.system, labels, seed, _changes(each.change))
         for each in planned.changed
         for labels in each.labels
         for seed in each.seeds
     ]
 
 
+def _changes(change: str) -> tuple[str, ...]:
+    """Settings with spaces between them; a value may have spaces too."""
+    return tuple(re.split(r" +(?=[\w.]+=)", change)) if change else ()
+
+
 def _is_possible(system: System, profile: Profile) -> bool:
-    """Whether the profile says how it learns and, if it needs prompts, who gives them."""
+    """Whether the profile says how it learns and, if it needs prompts, who gives them.
+
+    To ask the SAM of a finished system needs its weights: a profile plans it by name, among its
+    changed runs.
+    """
     prompts = any(user != str(NOBODY) for user in profile.users)
-    return system.learning in profile.learning and (prompts or not system.prompted)
+    planned = system.learning in profile.learning and (prompts or not system.prompted)
+    return planned and system.labels != "as first"
 
 
 def _seeds(profile: Profile, system: str) -> tuple[int, ...]:
@@ -210,6 +221,8 @@ def _seeds(profile: Profile, system: str) -> tuple[int, ...]:
 def label_counts(profile: Profile, system: str) -> list[int | None]:
     """Numbers of labelled slices that a system can be run with: 0 for none, None for all."""
     known = find_system(system)
+    if known.labels == "as first":
+        return label_counts(profile, known.first)
     few = list(profile.data.labelled)
     return {
         "nothing": [0],

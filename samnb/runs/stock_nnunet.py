@@ -84,7 +84,7 @@ def compare(
     write_dataset(run, seen, folder)
     costs.forget_peak_memory(Accelerator().device)
     times = [time.perf_counter()]
-    with told(folder, progress):
+    with nnunet_folders(folder, progress):
         prepare(workers)
         times.append(time.perf_counter())
         trainer = train(run.seed, epochs, iterations)
@@ -211,12 +211,12 @@ def _write_slice(path: Path, values: np.ndarray, spacing: Sequence[float]) -> No
 
 
 @contextmanager
-def told(folder: Path, progress: bool = False) -> Iterator[None]:
-    """nnU-Net is told its folders, below `folder`; what it says goes into a file there."""
+def nnunet_folders(folder: Path, progress: bool = False) -> Iterator[None]:
+    """With the folders of nnU-Net below `folder`; what it prints goes into a file there."""
     places = {f"nnUNet_{name}": str(folder / name) for name in ("raw", "preprocessed", "results")}
     threads, log = str(torch.get_num_threads()), folder / "log.txt"
     if progress:
-        print(f"What nnU-Net says goes into {log}", file=sys.stderr)
+        print(f"What nnU-Net prints goes into {log}", file=sys.stderr)
     with (
         _environment(**places, nnUNet_def_n_proc=threads),
         log.open("a", buffering=1, encoding="utf-8") as file,
@@ -239,7 +239,7 @@ def _environment(**values: str) -> Iterator[None]:
 
 def prepare(workers: int) -> None:
     """Let nnU-Net look at the slices in its folders, plan its 2D network, and prepare them."""
-    # Only now: what it is told, it reads when it is imported.
+    # Only now: it reads where its folders are when it is imported.
     from nnunetv2.experiment_planning import plan_and_preprocess_api as nnunet
 
     nnunet.extract_fingerprints([NUMBER], num_processes=workers, show_progress_bar=False)

@@ -15,7 +15,7 @@ from samnb.prompts.users import NOBODY, User, find_user
 from samnb.runs.data import TrainingData
 from samnb.runs.run import Run
 from samnb.systems.registry import find_system
-from samnb.systems.system import Declared
+from samnb.systems.system import UNTAUGHT, Declared
 from samnb.training.batches import steps_per_epoch, training_batches
 from samnb.training.checkpoint import changeable, restore
 from samnb.training.loop import Trained, TrainingSettings, fit, resolve_precision
@@ -31,7 +31,8 @@ def training_data(run: Run) -> TrainingData:
 
 def learns(run: Run) -> bool:
     """Not without a mask, unless image labels are all the system asks for."""
-    return run.labels != 0 or find_system(run.system).labels == "image"
+    seen = find_system(run.system).labels
+    return seen not in UNTAUGHT and (run.labels != 0 or seen == "image")
 
 
 def build(run: Run, first: nn.Module | None) -> nn.Module:

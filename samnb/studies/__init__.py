@@ -14,7 +14,15 @@ import yaml
 from samnb.base.errors import SamnbError
 from samnb.studies.profile import ChangedSettings, PlanSettings, Profile, build
 
-__all__ = ["ChangedSettings", "PlanSettings", "Profile", "build", "load_profile", "names"]
+__all__ = [
+    "ChangedSettings",
+    "PlanSettings",
+    "Profile",
+    "build",
+    "load_profile",
+    "names",
+    "studies_of",
+]
 
 FOLDER = Path(__file__).resolve().parent
 SPINE = "sam_mix"  # the study that a size alone stands for
@@ -33,31 +41,72 @@ def _by_name() -> dict[str, Path]:
 
 
 def load_profile(name_or_path: str | Path, study: str | None = None) -> Profile:
-    """A profile by its name (`pocket`), by size and study, or from a YAML file of one's own."""
+    """A profile by its name (`pocket`), by size and study, or from a YAML file of one's own.
+
+    With a study, the name or the file only says at which size: one's own file has that of the
+    profile that it extends.
+    """
     path = Path(name_or_path)
     if path.suffix not in {".yaml", ".yml"}:
         path = _find(str(name_or_path), study)
     elif not path.is_file():
         raise SamnbError(f"No file {path}.", "give the path of a .yaml file, or a profile's name.")
+    elif study:
+        path = _beside(path, study)
     return build(Profile, _extended(path), str(path.name))
 
 
+def studies_of(name_or_path: str | Path, begins: str = "") -> dict[str, Profile]:
+    """Profiles of a size by the names of their studies, the spine first.
+
+    begins: how these names begin. Another profile, or a file of one's own, stands for itself.
+    """
+    size, wanted = FOLDER / str(name_or_path), _file_name(begins)
+    known = sorted(file.stem for file in size.glob("*.yaml"))
+    found = [name for name in known if name.startswith(wanted)]
+    if not found:
+        alone = load_profile(name_or_path, begins or None)
+        return {alone.name: alone}
+    found.sort(key=lambda name: name != SPINE)
+    return {name: load_profile(size.name, name) for name in found}
+
+
+def _file_name(study: str) -> str:
+    return study.replace("-", "_").lower()
+
+
 def _find(name: str, study: str | None) -> Path:
-    wanted = (study or SPINE).replace("-", "_").lower()
-    path = FOLDER / name / f"{wanted}.yaml"
-    if not path.is_file() and study is None:
-        path = _by_name().get(name, path)
+    path = FOLDER / name / f"{_file_name(study or SPINE)}.yaml"
+    named = _by_name().get(name)
+    if not path.is_file() and named:
+        path = _beside(named, study) if study else named
     if path.is_file():
         return path
     known = sorted(file.stem for file in (FOLDER / name).glob("*.yaml"))
-    if study and known:
+    if known:
         raise SamnbError(
-            f"No study '{study}' of the size {name}.", f"use one of {', '.join(known)}."
+            f"No study '{study}' of the size {name}."
+            if study
+            else f"The size {name} has several studies.",
+            f"use one of {', '.join(known)}.",
         )
     raise SamnbError(
         f"No profile '{name}'.",
         f"use one of {', '.join(names())}, or the path of a .yaml file.",
     )
+
+
+def _beside(path: Path, study: str) -> Path:
+    """The file of another study at the size of this one."""
+    if path.parent.parent == FOLDER:
+        return _find(path.parent.name, study)
+    size, _, own = str(_read(path).get("extends", "")).partition("/")
+    if not size:
+        raise SamnbError(
+            f"{path.name} says not at which size other studies are.",
+            "let it extend a profile, or leave out the study.",
+        )
+    return path if own == _file_name(study) else _find(size, study)
 
 
 def _extended(path: Path) -> dict[str, Any]:

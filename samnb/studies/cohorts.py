@@ -128,10 +128,10 @@ def cohort_slices(
     return slices
 
 
-def cohort_volumes(
+def prepare_cohort_volumes(
     profile: Profile, name: str, workers: int = 2, progress: bool = False
-) -> VolumeSet:
-    """The same scans as whole volumes, by the profile's `data.volumes`; a bad scan is an error."""
+) -> tuple[VolumeSet, list[DataError]]:
+    """The scans of `prepare_cohort` as whole volumes, by the profile's `data.volumes`."""
     if profile.data.volumes is None:
         raise SamnbError(
             f"Profile '{profile.name}' sees slices alone.",
@@ -139,7 +139,14 @@ def cohort_volumes(
         )
     scans = _used_scans(profile, name, workers, progress)
     root = paths.data_root() / "cache" / "volumes"
-    volumes, faults = prepare_volumes(scans, profile.data.volumes, root, workers, progress)
+    return prepare_volumes(scans, profile.data.volumes, root, workers, progress)
+
+
+def cohort_volumes(
+    profile: Profile, name: str, workers: int = 2, progress: bool = False
+) -> VolumeSet:
+    """As `prepare_cohort_volumes`, but a bad scan is an error."""
+    volumes, faults = prepare_cohort_volumes(profile, name, workers, progress)
     _require_all(name, faults)
     return volumes
 

@@ -3,6 +3,7 @@
 from samnb.base.errors import SamnbError
 from samnb.systems import (
     attention_unet,
+    box_taught,
     cam_alone,
     cheap_lunch,
     multimix,
@@ -12,6 +13,7 @@ from samnb.systems import (
     sam_mix_improved,
     sam_pp,
     samed,
+    trained_sam,
     transunet,
     unet,
 )
@@ -21,7 +23,8 @@ from samnb.systems.system import System
 FILES = (
     *(cam_alone, sam_pp, sam_mix, sam_mix_improved),
     *(unet, nnunet, transunet, multimix),
-    *(prompted_sam, cheap_lunch, samed, attention_unet),
+    *(prompted_sam, box_taught, trained_sam),
+    *(cheap_lunch, samed, attention_unet),
 )
 
 SYSTEMS: dict[str, System] = {

@@ -10,6 +10,8 @@ from torch import nn
 from samnb.base.errors import SamnbError
 from samnb.training.settings import LearningSettings
 
+UNTAUGHT = ("nothing", "as first")  # labels of systems that are not trained themselves
+
 
 @dataclass(frozen=True)
 class System:
@@ -20,7 +22,8 @@ class System:
     what they are; it is shown no others. learning: which of the profile's settings for learning.
     first: the system that is trained before. labels: what it may see of the training patients:
     "nothing"; "image" labels only; "few": those, and the masks of the labelled slices; "either":
-    the masks of the labelled slices alone, or, asked for without a number, all masks. schedule:
+    the masks of the labelled slices alone, or, asked for without a number, all masks; "as first":
+    what the first system saw, and nothing more is learned. schedule:
     from the profile to settings for learning of its own. prompted: it answers users who prompt;
     others find their own prompts, or need none. needs_target: a slice without any target teaches it
     nothing, so none is shown.

@@ -38,6 +38,7 @@ from samnb.runs.runner import first_run
 from samnb.studies import Profile
 from samnb.studies.cohorts import cohort_scans, cohort_slices, cohort_split
 from samnb.systems.registry import find_system
+from samnb.systems.system import UNTAUGHT
 from samnb.training.loop import TrainingSettings
 
 STAGES = (
@@ -241,7 +242,7 @@ def _perform(run: Run, folder: Path, notes: _Notes, cut: bool) -> nn.Module:
         notes("validation", "all", trained.validation)
         notes("final weights", run.system, trained.weights)
         train.restore(method, trained.weights)
-    elif find_system(run.system).labels != "nothing":
+    elif find_system(run.system).labels not in UNTAUGHT:
         _note_loss(run, method, notes)
     method.eval()
     _validate(run, method, notes)

@@ -21,7 +21,7 @@ def code_of(chapter: Path | str) -> str:
     return "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
 
 
-def fingerprint(*parts: object, files: list[Path] = ()) -> str:
+def content_hash(*parts: object, files: list[Path] = ()) -> str:
     """Short hash of values (by their text) and of files: modules by their code, others as they are.
 
     With a module counts the data it names and that lies beside it: weights, tables of a paper.
@@ -53,7 +53,7 @@ def listing(folder: Path) -> list[tuple[str, int]]:
     )
 
 
-def chapter_fingerprint(chapter: Path | str, *settings: object) -> str:
+def chapter_hash(chapter: Path | str, *settings: object) -> str:
     """Hash of a chapter's code, the package code it reaches, and the `settings` given."""
     reached = [path for path in imported_files(chapter) if path != CHECKOUT / chapter]
-    return fingerprint(code_of(chapter), *settings, files=reached)
+    return content_hash(code_of(chapter), *settings, files=reached)
