@@ -68,8 +68,10 @@ def mean_of_organs(evidence: Evidence, cohort: str) -> Finding:
     off = (table[organs].mean(axis=1) - table["dice"]).round(6)
     wrong = off[off.abs() > ROUNDING]
     said = f"{len(table) - len(wrong)} of {len(table)} rows"
-    names = [f"{name}: printed {100 * table.loc[name, 'dice']:.2f}, their mean "
-             f"{100 * (table.loc[name, 'dice'] + value):.2f}" for name, value in wrong.items()]  # fmt: skip
+    names = []
+    for name, value in wrong.items():
+        printed = table.loc[name, "dice"]
+        names.append(f"{name}: printed {100 * printed:.2f}, mean {100 * (printed + value):.2f}")
     return Finding(FAILS if len(wrong) else HOLDS, "; ".join([said, *names]))
 
 

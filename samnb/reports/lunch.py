@@ -21,7 +21,7 @@ ORACLE, AUTOMATIC = "oracle", "automatic"
 FROZEN = "SAM"  # learns nothing, so that there is no chance in it
 # Families that nobody prompts; the others of the paper answer points of the truth.
 UNPROMPTED = ("SAMed_s", "Attention U-Net", "Attention U-Net without synthesis",
-              "Cheap Lunch, self-pointed")  # fmt: skip
+              "Cheap Lunch, self-pointed", "SAMed_s, with the same silence")  # fmt: skip
 NAMED = ["system", "seed", "change", "user", "cohort", "target", "patient", "scan"]
 OVERVIEW = ["exemplars", "track", "dice", "hd95_voxels", "paper_dsc", "paper_hd95",
             "paper_exemplars"]  # fmt: skip
@@ -47,6 +47,11 @@ def all_scans(made: Iterable[Record], profile: Profile) -> pd.DataFrame:
 def track_of(name: str) -> str:
     """Whether a system answers points of the truth (ORACLE) or works alone (AUTOMATIC)."""
     return AUTOMATIC if parse(name).family in UNPROMPTED else ORACLE
+
+
+def family_of(name: str) -> str:
+    """A system's name without the number of its exemplars."""
+    return parse(name).family
 
 
 def asked(cases: pd.DataFrame, user: str) -> pd.DataFrame:
@@ -124,6 +129,26 @@ def organ_table(
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("System")
 
 
+def system_table(cases: pd.DataFrame, families: Sequence[str]) -> pd.DataFrame:
+    """Any systems side by side: those of these families that have cases.
+
+    Columns as of `lunch_table`, without the paper's, and missed: see `two_rules`. The best is
+    marked within its track.
+    """
+    wanted = [name for name in in_exemplar_order(cases["system"].unique())
+              if parse(name).family in families]  # fmt: skip
+    if not wanted:
+        return pd.DataFrame()
+    cases = cases[cases["system"].isin(wanted)]
+    table = _measured(cases).assign(missed=_missed(cases)).loc[wanted].reset_index()
+    table["track"] = [track_of(name) for name in table["system"]]
+    table["exemplars"] = [ALL if parse(name).labels is None else "few" for name in table["system"]]
+    for column in ("dice", "hd95_voxels"):
+        table[f"{column}_place"] = _places(table, column)
+    table = table.set_index("system").rename(index=shown).rename_axis("System")
+    return _in_columns(table, ["track", "dice", "hd95_voxels", "missed", "seeds"])
+
+
 def two_rules(cases: pd.DataFrame, user: str) -> pd.DataFrame:
     """What the rule for empty masks decides: ours beside that of the public code, by system.
 
@@ -133,9 +158,7 @@ def two_rules(cases: pd.DataFrame, user: str) -> pd.DataFrame:
     cases = asked(cases, user)
     if cases.empty:
         return pd.DataFrame()
-    present = cases[cases["truth_voxels"] > 0]
-    missed = present["answer_voxels"].eq(0).groupby(present["system"]).mean() * 100
-    table = _measured(cases).assign(missed=missed)
+    table = _measured(cases).assign(missed=_missed(cases))
     columns = ["missed", "dice", "public_dice", "hd95_voxels", "public_hd95"]
     wanted = in_exemplar_order(table.index)
     return table.loc[wanted, columns].rename(index=shown).rename_axis("System")
@@ -156,6 +179,11 @@ def shown(name: str) -> str:
     """A system's name with what it has learned from, for rows of a table."""
     family, labels = parse(name)
     return f"{family}, all slices" if labels is None else name
+
+
+def _missed(cases: pd.DataFrame) -> pd.Series:
+    present = cases[cases["truth_voxels"] > 0]
+    return 100 * present["answer_voxels"].eq(0).groupby(present["system"]).mean()
 
 
 def _measured(cases: pd.DataFrame) -> pd.DataFrame:

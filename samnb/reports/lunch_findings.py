@@ -38,7 +38,7 @@ def findings(
         ),
         _pairs_in_words(
             cases, labelled, "Who points?",
-            "The point of the truth (oracle), against the maximum of a classifier's map (automatic)",
+            "The point of the truth (oracle), against the maximum of a map (automatic)",
         ),
         _pairs_in_words(
             cases, labelled, "Is lunch cheap for a U-Net?",

@@ -44,5 +44,7 @@ def with_silence(
         key = cohort, str(NOBODY)
         given = silenced(record.answers[key], other.answers[key])
         scans = measure_volumes(given, slices, cohort)[1]
-        tables.append(scans.assign(system=f"{name}, with the same silence", seed=seed, change=""))
+        title, _, labels = name.rpartition("-")
+        named = f"{title}, with the same silence-{labels}"
+        tables.append(scans.assign(system=named, seed=seed, change=""))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
