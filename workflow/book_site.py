@@ -95,7 +95,7 @@ def system_titles(profile: Profile) -> dict[str, str]:
 def line(found: set[str], profiles: list[tuple[Profile, dict[str, str]]], table: str = "") -> str:
     """What stands below a figure or a table; `table` is the text of the latter.
 
-    profiles: that of the chapter first, then the other studies; each with titles of its systems.
+    profiles: the chapter's own first, then the other studies; with each the titles of its systems.
     """
     home = profiles[0][0]
     parts = [

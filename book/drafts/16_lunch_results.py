@@ -29,6 +29,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from samnb.base.paths import results_root
+from samnb.evaluation.protocols import by_public_rule
 from samnb.reports import (
     claims,
     lunch,
