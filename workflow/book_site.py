@@ -10,7 +10,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from docutils import nodes
 from origins import DATA, ORIGINS, PAPERS, POCKET, REAL, RUNS, SHAPES, ZERO_SHOT
@@ -57,7 +57,7 @@ def _add_origins(app: Sphinx, docname: str, source: list[str]) -> None:
 
 def with_origins(notebook: dict[str, Any], profile: Profile) -> dict[str, Any]:
     """A notebook with a line after each cell that shows a figure or a table."""
-    titles = system_titles(profile)
+    known = known_systems(profile)
     if ORIGINS not in notebook["metadata"]:  # run in another way
         return notebook
     found = iter(notebook["metadata"][ORIGINS])
@@ -67,7 +67,7 @@ def with_origins(notebook: dict[str, Any], profile: Profile) -> dict[str, Any]:
         if cell["cell_type"] == "code":
             rests_on, table = next(found), _shown(cell)
             if table is not None:
-                text = line(set(rests_on), titles, profile, table)
+                text = line(set(rests_on), known, profile, table)
                 added = {"cell_type": "markdown", "metadata": {}, "source": text}
                 cells.append(added | {"id": f"origin-{len(cells)}"})
     return notebook | {"cells": cells}
@@ -83,24 +83,32 @@ def _shown(cell: dict[str, Any]) -> str | None:
     return "".join(kinds["text/html"]) if "text/html" in kinds else None
 
 
-def system_titles(profile: Profile) -> dict[str, str]:
-    """Titles of the systems that have records, by their keys, in the paper's order."""
-    facts = {record.name: record.facts for record in all_records(profile)}
-    return {facts[name]["system"]: facts[name]["title"] for name in in_order(facts)}
+class System(NamedTuple):
+    title: str
+    is_prompted: bool  # by users who know the truth
 
 
-def line(found: set[str], titles: dict[str, str], profile: Profile, table: str = "") -> str:
+def known_systems(profile: Profile) -> dict[str, System]:
+    """Those that have records, by their keys, in the paper's order."""
+    made = {record.name: record for record in all_records(profile)}
+    ordered = [made[name] for name in in_order(made)]
+    return {each.facts["system"]: System(each.facts["title"], each.is_prompted) for each in ordered}
+
+
+def line(found: set[str], known: dict[str, System], profile: Profile, table: str = "") -> str:
     """What stands below a figure or a table; `table` is the text of the latter."""
     parts = [
         f"{{ref}}`{_cohort(profile, name)} <origin-data-{name}>`"
         for name in profile.data.cohorts
         if DATA + name in found
     ]
-    read = [system for system in titles if RUNS + system in found]
-    if read and len(read) == len(titles):
+    read = [system for system in known if RUNS + system in found]
+    if read and read == list(known):
         parts.append("{ref}`all runs <origin-runs>`")
+    elif len(read) > 1 and read == [each for each in known if not known[each].is_prompted]:
+        parts.append("{ref}`all automatic runs <origin-runs>`")
     elif read:
-        links = [f"{{ref}}`{titles[each]} <origin-runs-{_slug(each)}>`" for each in read]
+        links = [f"{{ref}}`{known[each].title} <origin-runs-{_slug(each)}>`" for each in read]
         parts.append("runs of " + ", ".join(links))
     if table and "paper" not in table.lower():
         found = found - {PAPERS}  # read beside it, not shown in it

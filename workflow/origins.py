@@ -65,7 +65,10 @@ class Notes:
 
     def cell(self, code: str) -> list[str]:
         """What the cell that has just run rests on."""
-        code = "\n".join("" if line.startswith(("%", "!")) else line for line in code.splitlines())
+        lines = code.splitlines()
+        if code.startswith("%%"):  # what follows runs as a cell of its own, with lines from 1
+            lines = lines[1:]
+        code = "\n".join("" if line.startswith(("%", "!")) else line for line in lines)
         reads, self.reads = self.reads, []
         return sorted(self.flow.cell(code, reads))
 
@@ -182,10 +185,11 @@ def begin(path: str, profile: str) -> None:
     def before_first(_: Any) -> None:
         # Not at once: a kernel must answer in time, and to import PyTorch may take long.
         shell.events.unregister("pre_run_cell", before_first)
-        from samnb.studies import load_profile
+        with shell.builtin_trap:  # as within a cell, or pandas takes the kernel for a terminal
+            from samnb.studies import load_profile
 
-        notes = Notes(load_profile(profile).name, shell.user_ns)
-        watch(notes)
+            notes = Notes(load_profile(profile).name, shell.user_ns)
+            watch(notes)
         shell.events.register("post_run_cell", functools.partial(_write, notes, {}, Path(path)))
 
     shell.events.register("pre_run_cell", before_first)
