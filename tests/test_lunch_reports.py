@@ -265,9 +265,7 @@ def test_what_ours_say_under_the_papers_names(audit, cases):
     assert audit.loc["The middle is the better point", HERE] == HOLDS
     assert audit.loc["Slices of BraTS", HERE] == UNTESTABLE
     assert verdict_counts(audit).loc[TIE, HERE] >= 1
-    sentences = lunch_findings.findings(
-        {"brats": cases}, {"brats": BRATS}, audit.reset_index()
-    )
+    sentences = lunch_findings.findings({"brats": cases}, {"brats": BRATS}, audit.reset_index())
     assert "8 slices +0.100" in " ".join(sentences)
 
 
