@@ -412,7 +412,7 @@ claims.claims_page(audit)
 # Three things stand out of the paper's own numbers.
 #
 # **Parameters or megabytes?** The number that the paper gives as millions of trained parameters is
-# the size of a file. The small SAMed with nine tokens, on which Cheap Lunch builds, trains this much:
+# the size of a file. The small SAMed with nine {term}`tokens <token>`, on which Cheap Lunch builds, trains this much:
 
 # %%
 size = checkpoint()

@@ -22,6 +22,7 @@ FROZEN = "SAM"  # learns nothing, so that there is no chance in it
 # Families that nobody prompts; the others of the paper answer points of the truth.
 UNPROMPTED = ("SAMed_s", "Attention U-Net", "Attention U-Net without synthesis",
               "Cheap Lunch, self-pointed", "SAMed_s, with the same silence")  # fmt: skip
+MEASURED = ["dice", "hd95", "hd95_voxels", "truth_voxels", "answer_voxels"]
 NAMED = ["system", "seed", "change", "user", "cohort", "target", "patient", "scan"]
 OVERVIEW = ["exemplars", "track", "dice", "hd95_voxels", "paper_dsc", "paper_hd95",
             "paper_exemplars"]  # fmt: skip
@@ -32,7 +33,7 @@ def all_scans(made: Iterable[Record], profile: Profile) -> pd.DataFrame:
     """The tables of scans of these records as one: a row per system, seed, user, scan and target.
 
     Beside the tables' own columns: system (variants by their own names), seed, change ("" for the
-    profile as it is). Without any records: no rows, and the columns NAMED alone.
+    profile as it is). Without any records: no rows, and the columns NAMED and MEASURED.
     """
     tables = []
     for record in made:
@@ -40,7 +41,7 @@ def all_scans(made: Iterable[Record], profile: Profile) -> pd.DataFrame:
         named = {"system": record.name, "seed": run.seed, "change": run.slug}
         tables.append(record.scans.assign(**named))
     if not tables:
-        return pd.DataFrame(columns=NAMED)
+        return pd.DataFrame(columns=[*NAMED, *MEASURED])
     return with_variants(pd.concat(tables, ignore_index=True))
 
 
@@ -91,7 +92,7 @@ def lunch_table(
     learned = cases[cases["system"] != FROZEN]  # a system that learns nothing has one run
     lacking = missing_seeds(learned, seeds) if len(learned) else {}
     texts = {name: ", ".join(map(str, found)) for name, found in lacking.items()}
-    table["missing"] = table["system"].map(texts).fillna("")
+    table["missing"] = [texts.get(name, "") for name in table["system"]]
     for column in ("dice", "hd95_voxels", "paper_dsc", "paper_hd95"):
         table[f"{column}_place"] = _places(table, column)
     table = table.set_index("system").rename(index=shown).rename_axis("System")

@@ -104,7 +104,7 @@ def _users(cases: Mapping[str, pd.DataFrame]) -> str:
     parts = []
     for cohort, table in cases.items():
         found = users_compared(table)
-        found = found[found.index.str.startswith("Cheap Lunch-")]
+        found = found[[name.startswith("Cheap Lunch-") for name in found.index]]
         if len(found):
             cost, decided = found["difference"], found["better"].value_counts()
             counts = ", ".join(f"{VERDICTS[name]} {count}" for name, count in decided.items())
