@@ -318,6 +318,19 @@ def test_what_nobody_points_at_stays_empty(batch):
         segment(method, batch.marked)
 
 
+def test_an_answer_is_about_its_own_image_whoever_else_is_asked_about(batch):
+    method = built("cheap_lunch", ("liver", "spleen"))
+    labels = torch.full((3, 2, 1), -1)
+    labels[2, 0] = labels[2, 1] = labels[1, 1] = 1
+    points = POINTS[:, None].repeat(1, 2, 1, 1)
+    found = method.answer(batch.marked, UserPrompts(points, labels)).masks
+    assert found.any(dim=(2, 3)).tolist() == [[False, False], [False, True], [True, True]]
+    for image, target in ((1, 1), (2, 0), (2, 1)):
+        alone = UserPrompts(points[image, target][None, None], torch.ones(1, 1, 1).long())
+        masks = method.answer(batch.marked[image][None], alone).masks[0, 0]
+        assert (masks != found[image, target]).float().mean() < 1e-3
+
+
 @pytest.mark.parametrize("exclusive", [True, False])
 def test_plain_sam_gives_a_pixel_to_the_larger_logit_or_to_both(monkeypatch, exclusive):
     method = built("sam", ("liver", "spleen"), exclusive)
@@ -355,14 +368,15 @@ def test_the_point_is_the_middle_of_the_strongest_cell():
 def test_it_points_where_the_classifier_says_present_and_is_silent_elsewhere(
     monkeypatch, self_pointed, batch
 ):
-    asked = seen(monkeypatch, cheap_lunch)
+    asked, looked = seen(monkeypatch, cheap_lunch), seen(monkeypatch, cheap_lunch, "encode")
     votes = torch.tensor([[-3.0, 3], [3, -3], [0, 0.5]])  # absent, present
     monkeypatch.setattr(self_pointed.classifier, "logits", lambda features: votes)
     answer = segment(self_pointed, batch.marked)
     assert isinstance(answer, Answer)
     torch.testing.assert_close(answer.presence[:, 0], torch.sigmoid(votes[:, 1] - votes[:, 0]))
     (((_, _, prompts), _),) = asked
-    assert prompts.image.tolist() == [0, 2]
+    assert torch.equal(looked[0][0][1], batch.marked[[0, 2]])
+    assert prompts.image.tolist() == [0, 1]
     head = self_pointed.classifier.head.weight
     features = self_pointed.classifier.features(batch.marked)
     maps = torch.einsum("d,ndhw->nhw", head[1] - head[0], features)

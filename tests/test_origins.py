@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "workflow"))
 
 from assemble import assemble  # noqa: E402
-from book_site import line, listing, with_origins  # noqa: E402
+from book_site import System, line, listing, with_origins  # noqa: E402
 from execute import execute  # noqa: E402
 from flow import Flow  # noqa: E402
 from origins import ORIGINS, REAL, Notes  # noqa: E402
@@ -48,6 +48,9 @@ def helper(name):
 everything = table_of_everything(profile)
 
 # %%
+%%time
+# A comment, and then:
+
 split = helper("lits")
 
 # %%
@@ -57,6 +60,9 @@ print(profile.name)
 # %%
 some.describe()
 len(split.test)
+
+# %%
+pandas.DataFrame([range(8)], columns=["a column with a long name"] * 8)
 
 # %%
 measured = pandas.read_csv(where() / "tables" / "real" / "ct_boxes.csv")
@@ -77,16 +83,20 @@ def test_a_kernel_notes_what_comes_in_by_whatever_name(tmp_path):
     )  # fmt: skip
     found = assemble(source, notebook, "01_toy").metadata[ORIGINS]
     assert found[:2] == [[], []]
-    every, lits, unet, shown, table, record = found[2:]
+    every, lits, unet, shown, wide, table, record = found[2:]
     assert {"runs unet", "runs sam_mix", "runs classifier"} <= set(every)
     assert not {each for each in every if not each.startswith("runs ")}
     assert lits == ["data lits"]
     assert unet == ["runs unet"]
     assert shown == ["data lits", "runs unet"]
+    assert wide == []
     assert table == [REAL]
     # Of all records, and of the one that was read; those that users prompt are not among them.
     assert record == every
     assert "runs sam" not in every
+    # Watching changes nothing that is shown: pandas does not take the kernel for a terminal.
+    [output] = notebook.cells[-3].outputs
+    assert "..." not in output.data["text/plain"]
 
 
 def _flow(*cells, **values):
@@ -129,6 +139,8 @@ def test_values_are_followed_from_statement_to_statement_and_cell_to_cell():
         "first = second = 0\nfor each in (1, 2):\n    shown = second\n    second = first\n"
         "    first = table",
         "print(shown := table)",
+        "first, (*shown, last) = 1, table",
+        "shown.part = table",
         "try:\n    shown = table\nexcept ValueError:\n    shown = 1",
     ],
 )
@@ -152,6 +164,13 @@ def test_a_read_within_a_loop_is_of_the_line_and_one_of_a_thread_of_the_whole_ce
     flow = Flow({}, lambda sources, rows: sources)
     assert flow.cell("one = 1\ntwo = 2", [(None, "cases")]) == {"cases"}
     assert flow.cell("one", []) == {"cases"}
+
+
+def test_what_a_part_is_called_rests_on_nothing_and_a_line_of_no_statement_counts():
+    cells = ("table = read()", "cases"), ("shown[name] = table",), ("name",), ("shown",)
+    assert _flow(*cells)[2:] == [set(), {"cases"}]
+    flow = Flow({}, lambda sources, rows: sources)
+    assert flow.cell("\none = 1", [(1, "cases")]) == {"cases"}
 
 
 def test_a_call_does_not_change_the_module_it_is_of():
@@ -192,16 +211,21 @@ def test_files_of_results_are_known_by_their_folder():
 
 def test_a_line_names_what_was_read_and_leads_to_where_it_is_listed():
     profile = load_profile("pocket")
-    titles = {"classifier": "CAM alone", "sam_pp": "SAM-PP"}
+    known = {
+        "classifier": System("CAM alone", is_prompted=False),
+        "sam_pp": System("SAM-PP", is_prompted=False),
+        "sam": System("SAM", is_prompted=True),
+    }
     found = {"data lits", "runs sam_pp", "papers"}
-    home = [(profile, titles)]
+    home = [(profile, known)]
     text = line(found, home, "<th>Paper: Dice</th>")
     targets = ("origin-data-lits", "origin-runs-sam-pp", "origin-papers")
     assert [target for target in targets if f"<{target}>`" in text] == list(targets)
     # Read, but not in this table:
     assert "papers" not in line(found, home, "<th>Dice</th>")
-    everything = {"runs sam_pp", "runs classifier"}
-    assert "<origin-runs>`" in line(everything, home)
+    automatic = {"runs sam_pp", "runs classifier"}
+    assert "`all automatic runs <origin-runs>`" in line(automatic, home)
+    assert "`all runs <origin-runs>`" in line({*automatic, "runs sam"}, home)
     assert "the code above alone" in line(set(), home)
 
 
@@ -221,8 +245,8 @@ def test_what_is_read_of_another_study_is_told_from_the_chapters_own():
 def test_a_line_leads_to_the_study_that_was_read():
     profile = load_profile("pocket")
     profiles = [
-        (profile, {"sam": "SAM", "unet": "U-Net"}),
-        (LUNCH, {"sam": "SAM", "unet": "U-Net"}),
+        (profile, {"sam": System("SAM", True), "unet": System("U-Net", False)}),
+        (LUNCH, {"sam": System("SAM", True), "unet": System("U-Net", False)}),
     ]
     text = line({"data pocket_lunch_brats/brats", "runs pocket_lunch_brats/sam"}, profiles)
     assert "<origin-data-pocket-lunch-brats-brats>`" in text

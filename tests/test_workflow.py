@@ -196,7 +196,8 @@ def _asked(target, profile="pocket", study=""):
     return [(targets, each.name) for targets, each in pipeline._jobs(arguments)]
 
 
-def test_without_a_study_all_of_the_size_are_made_and_the_chapters_last():
+def test_without_a_study_those_that_chapters_read_are_made_and_the_chapters_last(monkeypatch):
+    monkeypatch.setattr(pipeline, "chapters_about", lambda chosen, every: ["13_a"])
     lunch = ["pocket_lunch_brats", "pocket_lunch_synapse"]
     for target in ("everything", "chapters", "site"):
         assert _asked(target) == [*((["runs"], name) for name in lunch), ([target], "pocket")]
@@ -204,6 +205,13 @@ def test_without_a_study_all_of_the_size_are_made_and_the_chapters_last():
         assert _asked(target) == [([target], name) for name in ("pocket", *lunch)]
     file = "_build/pocket/chapters/01_scans_to_slices.ipynb"
     assert _asked(file) == [([file], "pocket")]
+
+
+def test_a_study_that_no_chapter_reads_is_made_only_when_it_is_named(monkeypatch):
+    monkeypatch.setattr(pipeline, "chapters_about", lambda chosen, every: [])
+    assert _asked("everything") == [(["everything"], "pocket")]
+    assert _asked("data") == [(["data"], "pocket")]
+    assert _asked("data", study="cheap-lunch-brats") == [(["data"], "pocket_lunch_brats")]
 
 
 def test_a_study_is_made_alone_with_the_chapters_that_read_it(monkeypatch):

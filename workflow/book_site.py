@@ -10,7 +10,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from docutils import nodes
 from origins import DATA, ORIGINS, PAPERS, POCKET, REAL, RUNS, SHAPES, ZERO_SHOT
@@ -60,7 +60,7 @@ def with_origins(notebook: dict[str, Any], profile: Profile, *beside: Profile) -
 
     profile: that the notebook was run with; beside: other studies of its size.
     """
-    profiles = [(each, system_titles(each)) for each in (profile, *beside)]
+    profiles = [(each, known_systems(each)) for each in (profile, *beside)]
     if ORIGINS not in notebook["metadata"]:  # run in another way
         return notebook
     found = iter(notebook["metadata"][ORIGINS])
@@ -86,22 +86,30 @@ def _shown(cell: dict[str, Any]) -> str | None:
     return "".join(kinds["text/html"]) if "text/html" in kinds else None
 
 
-def system_titles(profile: Profile) -> dict[str, str]:
-    """Titles of the systems that have records, by their keys, in the paper's order."""
-    facts = {record.name: record.facts for record in all_records(profile)}
-    return {facts[name]["system"]: facts[name]["title"] for name in in_order(facts)}
+class System(NamedTuple):
+    title: str
+    is_prompted: bool  # by users who know the truth
 
 
-def line(found: set[str], profiles: list[tuple[Profile, dict[str, str]]], table: str = "") -> str:
+def known_systems(profile: Profile) -> dict[str, System]:
+    """Those that have records, by their keys, in the paper's order."""
+    made = {record.name: record for record in all_records(profile)}
+    ordered = [made[name] for name in in_order(made)]
+    return {each.facts["system"]: System(each.facts["title"], each.is_prompted) for each in ordered}
+
+
+def line(
+    found: set[str], profiles: list[tuple[Profile, dict[str, System]]], table: str = ""
+) -> str:
     """What stands below a figure or a table; `table` is the text of the latter.
 
-    profiles: the chapter's own first, then the other studies; with each the titles of its systems.
+    profiles: the chapter's own first, then the other studies; each with its systems.
     """
     home = profiles[0][0]
     parts = [
         part
-        for profile, titles in profiles
-        for part in _read_of(found, profile, titles, "" if profile is home else f"{profile.name}/")
+        for profile, known in profiles
+        for part in _read_of(found, profile, known, "" if profile is home else f"{profile.name}/")
     ]
     if table and "paper" not in table.lower():
         found = found - {PAPERS}  # read beside it, not shown in it
@@ -112,18 +120,23 @@ def line(found: set[str], profiles: list[tuple[Profile, dict[str, str]]], table:
 
 
 def _read_of(
-    found: set[str], profile: Profile, titles: dict[str, str], before: str
+    found: set[str], profile: Profile, known: dict[str, System], before: str
 ) -> Iterator[str]:
     """Data and runs of one profile; before: what stands before their names in `found`."""
     place = _slug(before)
     for name in profile.data.cohorts:
         if f"{DATA}{before}{name}" in found:
             yield f"{{ref}}`{_cohort(profile, name)} <origin-data-{place}{name}>`"
-    read = [system for system in titles if f"{RUNS}{before}{system}" in found]
-    if read and len(read) == len(titles):
-        yield f"{{ref}}`all runs <origin-runs{f'-{place}'.rstrip('-')}>`"
+    read = [system for system in known if f"{RUNS}{before}{system}" in found]
+    every = f"<origin-runs{f'-{place}'.rstrip('-')}>`"
+    if read and read == list(known):
+        yield f"{{ref}}`all runs {every}"
+    elif len(read) > 1 and read == [each for each in known if not known[each].is_prompted]:
+        yield f"{{ref}}`all automatic runs {every}"
     elif read:
-        links = [f"{{ref}}`{titles[each]} <origin-runs-{place}{_slug(each)}>`" for each in read]
+        links = [
+            f"{{ref}}`{known[each].title} <origin-runs-{place}{_slug(each)}>`" for each in read
+        ]
         yield "runs of " + ", ".join(links)
 
 

@@ -29,7 +29,8 @@ class Flow:
     def cell(self, code: str, reads: Reads) -> set[str]:
         """What a cell rests on that has just run, and has read this."""
         statements = ast.parse(code).body
-        self.reads = reads
+        held = {line for node in statements for line in range(node.lineno, node.end_lineno + 1)}
+        self.reads = [(line if line in held else None, origin) for line, origin in reads]
         self.last = {}
         for node in sorted(_names(*statements), key=lambda node: (node.lineno, node.col_offset)):
             if isinstance(node.ctx, ast.Store):
@@ -98,11 +99,10 @@ class Flow:
         """The names that this sets, or sets a part of, rest on what was found."""
         functions = [part for part in ast.walk(node) if isinstance(part, ast.Lambda)]
         later = set().union(*map(_free, functions))
-        for target in _targets(node):
-            for name in _names(target):
-                plain = anew and _is_store(name)
-                for kept, new in ((self.held, found), (self.later, later)):
-                    kept[name.id] = new | (set() if plain else kept.get(name.id, set()))
+        for name in _targets(node):
+            plain = anew and _is_store(name)
+            for kept, new in ((self.held, found), (self.later, later)):
+                kept[name.id] = new | (set() if plain else kept.get(name.id, set()))
 
 
 def _heads(node: ast.stmt) -> list[ast.expr]:
@@ -112,15 +112,24 @@ def _heads(node: ast.stmt) -> list[ast.expr]:
     return [child for child in children if isinstance(child, ast.expr)]
 
 
-def _targets(node: ast.AST) -> Iterator[ast.AST]:
-    """What a statement or an expression sets: whole targets, such as `tables[name]`."""
+def _targets(node: ast.AST) -> Iterator[ast.Name]:
+    """The names that a statement or an expression sets, or sets a part of: `tables[name]`."""
     for part in ast.walk(node):
         if isinstance(part, ast.Assign):
-            yield from part.targets
+            yield from (name for target in part.targets for name in _set(target))
         elif isinstance(part, ast.AugAssign | ast.AnnAssign | ast.NamedExpr):
-            yield part.target
-    if isinstance(node, ast.expr) and isinstance(getattr(node, "ctx", None), ast.Store):
-        yield node  # of a loop or a `with`
+            yield from _set(part.target)
+    if isinstance(getattr(node, "ctx", None), ast.Store):
+        yield from _set(node)  # of a loop or a `with`
+
+
+def _set(target: ast.expr) -> Iterator[ast.Name]:
+    if isinstance(target, ast.Tuple | ast.List):
+        yield from (name for part in target.elts for name in _set(part))
+    elif isinstance(target, ast.Attribute | ast.Subscript | ast.Starred):
+        yield from _set(target.value)
+    elif isinstance(target, ast.Name):
+        yield target
 
 
 def _free(node: ast.AST) -> set[str]:

@@ -69,7 +69,10 @@ class Notes:
 
     def cell(self, code: str) -> list[str]:
         """What the cell that has just run rests on."""
-        code = "\n".join("" if line.startswith(("%", "!")) else line for line in code.splitlines())
+        lines = code.splitlines()
+        if code.startswith("%%"):  # what follows runs as a cell of its own, with lines from 1
+            lines = lines[1:]
+        code = "\n".join("" if line.startswith(("%", "!")) else line for line in lines)
         reads, self.reads = self.reads, []
         return sorted(self.flow.cell(code, reads))
 
@@ -194,12 +197,13 @@ def begin(path: str, profile: str) -> None:
     def before_first(_: Any) -> None:
         # Not at once: a kernel must answer in time, and to import PyTorch may take long.
         shell.events.unregister("pre_run_cell", before_first)
-        from samnb.studies import load_profile, studies_of
+        with shell.builtin_trap:  # as within a cell, or pandas takes the kernel for a terminal
+            from samnb.studies import load_profile, studies_of
 
-        home = load_profile(profile).name
-        beside = {each.name for each in studies_of(profile).values()} - {home}
-        notes = Notes(home, shell.user_ns, beside)
-        watch(notes)
+            home = load_profile(profile).name
+            beside = {each.name for each in studies_of(profile).values()} - {home}
+            notes = Notes(home, shell.user_ns, beside)
+            watch(notes)
         shell.events.register("post_run_cell", functools.partial(_write, notes, {}, Path(path)))
 
     shell.events.register("pre_run_cell", before_first)

@@ -48,15 +48,15 @@ def find_training_data(run: Any) -> TrainingData:
     slices, split = cohort_slices(profile, cohort), cohort_split(profile, cohort)
     every = slices.rows_of(split.train)
     nothing = np.empty(0, dtype=np.intp)
-    labelled = every if run.labels is None else nothing
+    marked = every if run.labels is None else nothing
     if run.labels:
-        labelled = labelled_rows(profile, cohort, run.labels)
-    useful = slices.labels[labelled].any(axis=1) | (not system.needs_target)
-    shown, marked = training_slices(profile, cohort, labelled[useful], run.labels, run.seed)
+        marked = labelled_rows(profile, cohort, run.labels)
+    useful = marked[slices.labels[marked].any(axis=1) | (not system.needs_target)]
+    shown, learned = training_slices(profile, cohort, useful, run.labels, run.seed)
     return TrainingData(
         shown,
         classified=every if system.labels in ("image", "few") else nothing,
-        labelled=labelled,
-        marked=marked,
-        watched=evenly(slices.rows_of(split.validation), WATCHED) if len(labelled) else nothing,
+        labelled=marked,
+        marked=learned,
+        watched=evenly(slices.rows_of(split.validation), WATCHED) if len(marked) else nothing,
     )
