@@ -171,7 +171,7 @@ def test_a_bad_scan_stops_a_cohort_but_is_listed_by_prepare(home):
 def test_the_command_makes_volumes_of_a_cohort_and_lists_a_bad_scan(home, monkeypatch, capsys):
     volumes = VolumeSettings(spacing=(4.0, 2.0, 2.0), size=(16, 8, 8))
     profile = replace(PROFILE, data=replace(PROFILE.data, volumes=volumes))
-    monkeypatch.setattr("samnb.studies.load_profile", lambda name: profile)
+    monkeypatch.setattr("samnb.studies.load_profile", lambda name, study: profile)
     data.volumes("tiny", ["lits"], workers=1)
     made = cohort.cohort_volumes(profile, "lits", workers=1)
     said = capsys.readouterr().out
