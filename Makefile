@@ -45,8 +45,8 @@ data: $(READY)  ## Only the data of all studies: phantoms (or checked real data)
 runs: $(READY)  ## Train and test every system of all studies whose record is missing or stale
 	@$(call pipeline,$(PROFILE),runs,$(ARGS))
 
-reality: $(READY)  ## Every run and number on the small real sets (data/README.md), over two hours
-	@set -e; for name in brain brain_long ct mr_liver mr_kidneys mr_spleen; do \
+reality: $(READY)  ## Every run and number on the small real sets (data/README.md), for hours
+	@set -e; for name in brain brain_long ct mr_liver mr_kidneys mr_spleen lunch_brain lunch_organs; do \
 		$(BIN)/samnb run --all --profile real_$$name --workers $(CORES); done
 	@$(BIN)/python bench/reality.py
 

@@ -6,6 +6,9 @@ import subprocess
 import sys
 
 import pytest
+from typer.main import get_command
+
+from samnb import cli
 
 
 def samnb(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
@@ -67,6 +70,37 @@ def test_an_unknown_profile_is_one_readable_error():
     assert result.returncode == 1
     assert result.stderr.startswith("error: No profile 'huge'.\nRemedy: use one of paper, pocket")
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["doctor", "run", "runs", "runs answers", "data phantom", "data prepare", "data volumes",
+     "stock-nnunet"],
+)  # fmt: skip
+def test_every_command_with_a_profile_takes_a_study(command):
+    found = get_command(cli.app)
+    for name in command.split():
+        found = found.commands[name]
+    options = {name: each.help for each in found.params for name in each.opts}
+    assert "--profile" in options
+    assert "cheap-lunch-brats" in options["--study"]
+
+
+def test_studies_are_found_and_what_is_amiss_is_said_in_a_line(tmp_path):
+    found = samnb("doctor", "--profile", "paper", "--study", "cheap-lunch-brats",
+                  SAMNB_DATA=str(tmp_path))  # fmt: skip
+    assert "samnb data get brats18" in found.stdout
+    wrong = samnb("doctor", "--study", "dinner")
+    assert wrong.returncode == 1
+    assert wrong.stderr.splitlines() == [
+        "error: No study 'dinner' of the size pocket.",
+        "Remedy: use one of cheap_lunch_brats, cheap_lunch_synapse, sam_mix.",
+    ]
+    lost = samnb("run", "cheap-lunch", "--labels", "5")
+    assert lost.stderr.splitlines() == [
+        "error: The profile pocket does not say how Cheap Lunch learns.",
+        "Remedy: name a study that does: --study cheap-lunch-brats or cheap-lunch-synapse.",
+    ]
 
 
 def test_debug_shows_the_traceback():

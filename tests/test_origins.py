@@ -17,8 +17,10 @@ from execute import execute  # noqa: E402
 from flow import Flow  # noqa: E402
 from origins import ORIGINS, REAL, Notes  # noqa: E402
 
+from samnb.runs.run import Run  # noqa: E402
 from samnb.studies import load_profile  # noqa: E402
 
+LUNCH = load_profile("pocket", "cheap-lunch-brats")
 CHAPTER = """# ---
 # jupyter:
 #   kernelspec: {display_name: Python 3, language: python, name: python3}
@@ -192,14 +194,47 @@ def test_a_line_names_what_was_read_and_leads_to_where_it_is_listed():
     profile = load_profile("pocket")
     titles = {"classifier": "CAM alone", "sam_pp": "SAM-PP"}
     found = {"data lits", "runs sam_pp", "papers"}
-    text = line(found, titles, profile, "<th>Paper: Dice</th>")
+    home = [(profile, titles)]
+    text = line(found, home, "<th>Paper: Dice</th>")
     targets = ("origin-data-lits", "origin-runs-sam-pp", "origin-papers")
     assert [target for target in targets if f"<{target}>`" in text] == list(targets)
     # Read, but not in this table:
-    assert "papers" not in line(found, titles, profile, "<th>Dice</th>")
+    assert "papers" not in line(found, home, "<th>Dice</th>")
     everything = {"runs sam_pp", "runs classifier"}
-    assert "<origin-runs>`" in line(everything, titles, profile)
-    assert "the code above alone" in line(set(), titles, profile)
+    assert "<origin-runs>`" in line(everything, home)
+    assert "the code above alone" in line(set(), home)
+
+
+def test_what_is_read_of_another_study_is_told_from_the_chapters_own():
+    notes = Notes("pocket", {}, {"pocket_lunch_brats"})
+    assert notes.of_run(None, Run(LUNCH, "sam", 0, 1)) == {"runs pocket_lunch_brats/sam"}
+    assert notes.of_cohort(None, LUNCH, "brats") == {"data pocket_lunch_brats/brats"}
+    file = Path("runs/pocket_lunch_brats/sam/full/seed-1/record.json")
+    assert notes.of_file(file) == {"runs pocket_lunch_brats/sam"}
+    assert notes.of_file(Path("runs/pocket_lunch_synapse/sam/full/record.json")) == {REAL}
+    notes.systems = {"SAM": "sam", "Cheap Lunch": "cheap_lunch"}
+    origins = {"runs pocket_lunch_brats/sam", "runs pocket_lunch_brats/cheap_lunch"}
+    only = pd.DataFrame({"system": ["SAM"]})
+    assert notes.narrowed(origins, only) == {"runs pocket_lunch_brats/sam"}
+
+
+def test_a_line_leads_to_the_study_that_was_read():
+    profile = load_profile("pocket")
+    profiles = [
+        (profile, {"sam": "SAM", "unet": "U-Net"}),
+        (LUNCH, {"sam": "SAM", "unet": "U-Net"}),
+    ]
+    text = line({"data pocket_lunch_brats/brats", "runs pocket_lunch_brats/sam"}, profiles)
+    assert "<origin-data-pocket-lunch-brats-brats>`" in text
+    assert "<origin-runs-pocket-lunch-brats-sam>`" in text
+    assert text.count("<origin-") == 2
+    both = {"runs pocket_lunch_brats/sam", "runs pocket_lunch_brats/unet", "runs unet"}
+    text = line(both, profiles)
+    assert "<origin-runs-pocket-lunch-brats>`" in text
+    assert "<origin-runs-unet>`" in text
+    listed = "\n".join(listing(profile, LUNCH))
+    for target in ("data-pocket-lunch-brats-brats", "runs-pocket-lunch-brats", "data-lits", "runs"):
+        assert listed.count(f"(origin-{target})=") == 1
 
 
 def test_a_notebook_that_was_run_in_another_way_has_no_lines():

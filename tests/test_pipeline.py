@@ -10,6 +10,11 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from samnb.base.paths import results_root
+from samnb.runs.runner import plan
+from samnb.studies import studies_of
+
+STUDIES = studies_of("smoke")
 ROOT = Path(__file__).resolve().parent.parent
 COPIED = (
     "samnb",
@@ -69,7 +74,23 @@ def test_the_site_has_a_page_for_every_chapter_with_its_figures(checkout):
 
 def test_a_second_run_has_nothing_to_do(checkout):
     result = _pipeline(checkout, "everything", "-n")
-    assert "Nothing to be done" in result.stdout + result.stderr
+    assert (result.stdout + result.stderr).count("Nothing to be done") == len(STUDIES)
+
+
+def test_runs_of_every_study_are_made_and_told(checkout):
+    assert len(STUDIES) > 1
+    pages = {page: (checkout / "_build" / "smoke" / "chapters" / f"{page}.md").read_text("utf-8")
+             for page in ("status", "reproduction")}  # fmt: skip
+    for profile in STUDIES.values():
+        for run in plan(profile):
+            record = run.folder.relative_to(results_root()) / "record.json"
+            assert (checkout / "results" / record).is_file()
+            assert (checkout / "_build" / profile.name / "runs" / f"{run.system}.txt").is_file()
+        for text in pages.values():
+            section = text.split(f"## Profile *{profile.name}*")[1].split("\n## ")[0]
+            assert "fresh" in section
+        total = f"| **all** |  | {len(plan(profile))} | 0 | 0 | 0 |"
+        assert total in pages["status"]
 
 
 def test_rewording_renders_again_but_runs_nothing(checkout):

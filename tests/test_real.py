@@ -37,6 +37,9 @@ def data_root(tmp_path, monkeypatch):
         ("real_brain", "cs", (0, 0, 16)),
         ("real_ct", "ct", (66, 12, 24)),
         *((f"real_mr_{organ}", "mr", (8, 1, 3)) for organ in ORGANS),
+        ("real_lunch_brain", "du", (33, 0, 12)),
+        ("real_lunch_brain", "cs", (0, 0, 16)),
+        ("real_lunch_organs", "mr", (8, 0, 4)),
     ],
 )
 def test_everyone_has_a_place_and_the_committed_lists_agree(profile, name, sizes):
@@ -78,6 +81,31 @@ def test_labelled_brain_slices_show_the_tumour():
     index = pd.read_csv(paths.real_root() / "brain_flair" / "index.csv").set_index("file")
     listed = pd.read_csv(cohort.labelled_list(load_profile("real_brain"), "du"))
     assert (index.loc[listed["scan"] + ".png", "tumour_pixels"] > 0).all()
+
+
+def test_exemplars_are_the_shares_of_the_paper_and_of_training_patients():
+    """0.5, 1 and 3 % of the training slices with tumour; nobody of them is tested on."""
+    profile = load_profile("real_lunch_brain")
+    split = cohort.cohort_split(profile, "du")
+    table = pd.read_csv(paths.real_root() / "brain_flair" / "index.csv").set_index("file")
+    with_tumour = table["patient"].isin(split.train) & (table["tumour_pixels"] >= 10)
+    assert profile.data.labelled == tuple(
+        round(share * with_tumour.sum()) for share in (0.005, 0.01, 0.03)
+    )
+    listed = pd.read_csv(cohort.labelled_list(profile, "du"))
+    assert with_tumour[listed["scan"] + ".png"].all()
+    assert split.test == cohort.cohort_split(load_profile("real_brain"), "du").test
+
+
+def test_the_richest_slice_of_each_organ_scan_comes_first():
+    profile = load_profile("real_lunch_organs")
+    listed = pd.read_csv(cohort.labelled_list(profile, "mr"))
+    assert sorted(listed["patient"][:8]) == sorted(cohort.cohort_split(profile, "mr").train)
+    scans = {scan.scan: open_scan(scan) for scan in cohort.cohort_scans(profile, "mr")}
+    for scan, number in zip(listed["scan"][:8], listed["slice"][:8], strict=True):
+        masks = [scans[scan].mask(2, slice(None), target) for target in range(4)]
+        shown = np.sum([mask.any(axis=(0, 1)) for mask in masks], axis=0)
+        assert shown[number] == shown.max() >= 3
 
 
 def test_slices_of_a_patient_keep_one_scale(data_root):

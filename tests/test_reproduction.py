@@ -146,11 +146,28 @@ def test_a_drift_is_on_the_page_and_not_good(committed):
     found = report.compare("p")
     assert not found.good
     assert "1 drifted, 0 missing" in report.say(found)
-    page = report.write_page(found, "p", committed / "build", "2 certified")
+    page = report.write_page({"p": found}, committed / "build", {"p": "2 certified"})
     assert "| drifted | A-5, seed 2 | home dice | 0.92 | 0.5 |" in page
     assert "| 01_first | 12 | 340 |" in page
     assert "| hash: slices of home | abc |" in page
     assert "| records | 1 made anew, 1 read from the committed ones |" in page
+
+
+def test_every_study_has_a_line_and_a_section_of_its_own(committed):
+    path = committed / "results/runs/p/a/labels-5/seed-2/record.json"
+    found = {"p": report.compare("p")}
+    path.write_text(_record(2, 0.5))
+    found["q"] = report.compare("p")
+    lines = report.say_all(found).splitlines()
+    assert [line.split(":")[0] for line in lines] == ["p", "q"]
+    assert "0 drifted" in lines[0]
+    assert "1 drifted" in lines[1]
+    page = report.write_page(found, committed / "build", {"p": "2 fresh", "q": "1 stale"})
+    _, first, second = page.split("## Profile ")
+    assert "| state of the planned runs | 2 fresh |" in first
+    assert "| state of the planned runs | 1 stale |" in second
+    assert "| drifted | A-5, seed 2 |" not in first
+    assert "| drifted | A-5, seed 2 |" in second
 
 
 def test_without_a_reference_nothing_is_claimed(committed, monkeypatch):
@@ -165,4 +182,6 @@ def test_the_committed_results_are_read_from_git():
     if texts is None:
         pytest.skip("not a git checkout")
     assert "results/tables/pocket/costs.csv" in texts
+    # A folder that is not committed takes nothing from the others.
+    assert report.committed_texts("results/tables/nowhere", "results/tables/pocket") == texts
     assert count_verdicts(compare_values(values_of(texts), values_of(texts)))["missing"] == 0

@@ -1,6 +1,8 @@
 """The pipeline's own parts: what a result depends on, and how a chapter is put together."""
 
+import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -10,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "workflow"))
 
 import pipeline  # noqa: E402
+import plans  # noqa: E402
 from assemble import assemble  # noqa: E402
 from given import copy_given, given_hash  # noqa: E402
 from hashes import (  # noqa: E402
@@ -19,9 +22,17 @@ from hashes import (  # noqa: E402
     imported_files,
     listing,
 )
-from plans import forget_if_changed, hurt, needed  # noqa: E402
+from plans import (  # noqa: E402
+    forget_if_changed,
+    hurt,
+    needed,
+    reads_spine,
+    studies_hash,
+    studies_read,
+)
 
 from samnb.base.files import sha256  # noqa: E402
+from samnb.studies import studies_of  # noqa: E402
 
 CHAPTER = """# %% [markdown]
 # # Title
@@ -175,6 +186,110 @@ def test_one_variable_names_the_executor(monkeypatch):
     assert "--executor slurm --jobs 8" in command
     assert "--resources gpu=2" in command
     assert "-n --retries 3 --config profile=pocket gpus=2 -- runs" in command
+
+
+def _asked(target, profile="pocket", study=""):
+    arguments = argparse.Namespace(target=target, profile=str(profile), study=study)
+    return [(targets, each.name) for targets, each in pipeline._jobs(arguments)]
+
+
+def test_without_a_study_those_that_chapters_read_are_made_and_the_chapters_last(monkeypatch):
+    monkeypatch.setattr(pipeline, "chapters_about", lambda chosen, every: ["13_a"])
+    lunch = ["pocket_lunch_brats", "pocket_lunch_synapse"]
+    for target in ("everything", "chapters", "site"):
+        assert _asked(target) == [*((["runs"], name) for name in lunch), ([target], "pocket")]
+    for target in ("data", "runs"):
+        assert _asked(target) == [([target], name) for name in ("pocket", *lunch)]
+    file = "_build/pocket/chapters/01_scans_to_slices.ipynb"
+    assert _asked(file) == [([file], "pocket")]
+
+
+def test_a_study_that_no_chapter_reads_is_made_only_when_it_is_named(monkeypatch):
+    monkeypatch.setattr(pipeline, "chapters_about", lambda chosen, every: [])
+    assert _asked("everything") == [(["everything"], "pocket")]
+    assert _asked("data") == [(["data"], "pocket")]
+    assert _asked("data", study="cheap-lunch-brats") == [(["data"], "pocket_lunch_brats")]
+
+
+def test_a_study_is_made_alone_with_the_chapters_that_read_it(monkeypatch):
+    lunch = ["smoke_lunch_brats", "smoke_lunch_synapse"]
+    assert _asked("runs", "smoke", "cheap-lunch") == [(["runs"], name) for name in lunch]
+    assert _asked("data", "smoke", "cheap-lunch-brats") == [(["data"], lunch[0])]
+    assert _asked("site", "smoke", "sam-mix") == [(["site"], "smoke")]
+    monkeypatch.setattr(pipeline, "chapters_about", lambda chosen, every: ["13_a", "14_b"])
+    files = [f"_build/smoke/chapters/{name}.ipynb" for name in ("13_a", "14_b")]
+    runs = [(["runs"], name) for name in lunch]
+    assert _asked("everything", "smoke", "cheap-lunch") == [*runs, (files, "smoke")]
+
+
+def test_a_size_without_chapters_has_runs_alone_and_another_profile_only_itself(tmp_path):
+    real = _asked("everything", "real")
+    assert ["real_brain" in name for _, name in real].count(True) == 2
+    assert all(targets == ["runs"] for targets, _ in real)
+    assert _asked("everything", "real_brain") == [(["everything"], "real_brain")]
+    own = tmp_path / "own.yaml"
+    own.write_text("extends: smoke/sam_mix\nname: own\n")
+    assert _asked("everything", own) == [(["everything"], "own")]
+
+
+def test_bad_studies_are_one_readable_error(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["pipeline.py", "runs", "--study", "dinner", "-n"])
+    assert pipeline.main() == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "error: No study 'dinner' of the size pocket.",
+        "Remedy: use one of cheap_lunch_brats, cheap_lunch_synapse, sam_mix.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("code", "read", "spine"),
+    [
+        ("load_profile(PROFILE)", [], True),
+        ('load_profile(PROFILE, "cheap-lunch-brats")', ["cheap_lunch_brats"], False),
+        ('load_profile(PROFILE, study="cheap_lunch_brats")', ["cheap_lunch_brats"], False),
+        (
+            'load_profile(PROFILE)\n{d: load_profile(PROFILE, f"cheap-lunch-{d}") for d in names}',
+            ["cheap_lunch_brats", "cheap_lunch_synapse"],
+            True,
+        ),
+        ('print("a cheap lunch")', [], False),
+    ],
+)
+def test_which_studies_a_chapter_opens_is_read_off_its_code(tmp_path, code, read, spine):
+    path = tmp_path / "13_example.py"
+    path.write_text(code)
+    assert studies_read(path, ["cheap_lunch_brats", "cheap_lunch_synapse", "dinner"]) == read
+    assert reads_spine(path) == spine
+
+
+def test_a_chapter_runs_again_when_a_planned_record_of_another_study_has_changed(
+    tmp_path, monkeypatch
+):
+    reader, other = tmp_path / "13_reader.py", tmp_path / "01_other.py"
+    reader.write_text('load_profile(PROFILE, "cheap-lunch-brats")')
+    other.write_text("load_profile(PROFILE)")
+    record = tmp_path / "record.json"
+    record.write_text("{}")
+    plan = {"sam": {"after": [], "records": [str(record), str(tmp_path / "not-yet.json")]}}
+    monkeypatch.setattr(plans, "planned", lambda profile, build: plan)
+    studies = studies_of("smoke")
+    before = [studies_hash(each, studies) for each in (reader, other)]
+    record.write_text("{ }")
+    after = [studies_hash(each, studies) for each in (reader, other)]
+    assert after[0] != before[0]
+    assert after[1] == before[1]
+    learning = replace(studies["cheap_lunch_brats"], seed=1)
+    assert studies_hash(reader, {**studies, "cheap_lunch_brats": learning}) != after[0]
+
+
+def test_chapters_about_a_study_are_found(tmp_path, monkeypatch):
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "01_a.py").write_text("load_profile(PROFILE)")
+    (tmp_path / "book" / "13_b.py").write_text('load_profile(PROFILE, "cheap-lunch-brats")')
+    monkeypatch.setattr(plans, "CHECKOUT", tmp_path)
+    every = ["cheap_lunch_brats", "cheap_lunch_synapse"]
+    assert plans.chapters_about(["cheap_lunch_brats"], every) == ["13_b"]
+    assert plans.chapters_about(["cheap_lunch_synapse"], every) == []
 
 
 def test_assembled_notebook_takes_outputs_by_place_and_forgets_the_run():

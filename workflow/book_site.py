@@ -22,7 +22,7 @@ from samnb.reports.style import COHORT_NAMES
 from samnb.reports.systems import in_order
 from samnb.runs.records import Record, all_records
 from samnb.runs.run import runs_folder
-from samnb.studies import Profile, load_profile
+from samnb.studies import Profile, studies_of
 
 PAGE = "book/origins"
 WORDS = {
@@ -46,18 +46,21 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 def _add_origins(app: Sphinx, docname: str, source: list[str]) -> None:
     try:
-        profile = load_profile(app.config.samnb_profile)
+        profiles = list(studies_of(app.config.samnb_profile).values())
     except SamnbError:  # someone's own file; only its name is known here
         return
     if docname == PAGE:
-        source[0] += "\n".join(listing(profile))
+        source[0] += "\n".join(listing(*profiles))
     elif app.env.doc2path(docname).endswith(".ipynb"):
-        source[0] = json.dumps(with_origins(json.loads(source[0]), profile))
+        source[0] = json.dumps(with_origins(json.loads(source[0]), *profiles))
 
 
-def with_origins(notebook: dict[str, Any], profile: Profile) -> dict[str, Any]:
-    """A notebook with a line after each cell that shows a figure or a table."""
-    titles = system_titles(profile)
+def with_origins(notebook: dict[str, Any], profile: Profile, *beside: Profile) -> dict[str, Any]:
+    """A notebook with a line after each cell that shows a figure or a table.
+
+    profile: that the notebook was run with; beside: other studies of its size.
+    """
+    profiles = [(each, system_titles(each)) for each in (profile, *beside)]
     if ORIGINS not in notebook["metadata"]:  # run in another way
         return notebook
     found = iter(notebook["metadata"][ORIGINS])
@@ -67,7 +70,7 @@ def with_origins(notebook: dict[str, Any], profile: Profile) -> dict[str, Any]:
         if cell["cell_type"] == "code":
             rests_on, table = next(found), _shown(cell)
             if table is not None:
-                text = line(set(rests_on), titles, profile, table)
+                text = line(set(rests_on), profiles, table)
                 added = {"cell_type": "markdown", "metadata": {}, "source": text}
                 cells.append(added | {"id": f"origin-{len(cells)}"})
     return notebook | {"cells": cells}
@@ -89,25 +92,39 @@ def system_titles(profile: Profile) -> dict[str, str]:
     return {facts[name]["system"]: facts[name]["title"] for name in in_order(facts)}
 
 
-def line(found: set[str], titles: dict[str, str], profile: Profile, table: str = "") -> str:
-    """What stands below a figure or a table; `table` is the text of the latter."""
+def line(found: set[str], profiles: list[tuple[Profile, dict[str, str]]], table: str = "") -> str:
+    """What stands below a figure or a table; `table` is the text of the latter.
+
+    profiles: the chapter's own first, then the other studies; with each the titles of its systems.
+    """
+    home = profiles[0][0]
     parts = [
-        f"{{ref}}`{_cohort(profile, name)} <origin-data-{name}>`"
-        for name in profile.data.cohorts
-        if DATA + name in found
+        part
+        for profile, titles in profiles
+        for part in _read_of(found, profile, titles, "" if profile is home else f"{profile.name}/")
     ]
-    read = [system for system in titles if RUNS + system in found]
-    if read and len(read) == len(titles):
-        parts.append("{ref}`all runs <origin-runs>`")
-    elif read:
-        links = [f"{{ref}}`{titles[each]} <origin-runs-{_slug(each)}>`" for each in read]
-        parts.append("runs of " + ", ".join(links))
     if table and "paper" not in table.lower():
         found = found - {PAPERS}  # read beside it, not shown in it
     parts += [
         f"{{ref}}`{words} <origin-{_slug(kind)}>`" for kind, words in WORDS.items() if kind in found
     ]
     return f":::{{container}} origin\nFrom {'; '.join(parts) or 'the code above alone'}.\n:::"
+
+
+def _read_of(
+    found: set[str], profile: Profile, titles: dict[str, str], before: str
+) -> Iterator[str]:
+    """Data and runs of one profile; before: what stands before their names in `found`."""
+    place = _slug(before)
+    for name in profile.data.cohorts:
+        if f"{DATA}{before}{name}" in found:
+            yield f"{{ref}}`{_cohort(profile, name)} <origin-data-{place}{name}>`"
+    read = [system for system in titles if f"{RUNS}{before}{system}" in found]
+    if read and len(read) == len(titles):
+        yield f"{{ref}}`all runs <origin-runs{f'-{place}'.rstrip('-')}>`"
+    elif read:
+        links = [f"{{ref}}`{titles[each]} <origin-runs-{place}{_slug(each)}>`" for each in read]
+        yield "runs of " + ", ".join(links)
 
 
 def _cohort(profile: Profile, name: str) -> str:
@@ -119,10 +136,17 @@ def _slug(name: str) -> str:
     return re.sub(r"\W+|_", "-", name)
 
 
-def listing(profile: Profile) -> Iterator[str]:
-    """Sections of the page of origins: every cohort, every run and what else was read."""
+def listing(profile: Profile, *beside: Profile) -> Iterator[str]:
+    """Sections of the page of origins: every cohort and every run, study by study."""
+    yield from _study(profile, "")
+    for other in beside:
+        yield from _study(other, _slug(f"{other.name}/"))
+
+
+def _study(profile: Profile, place: str) -> Iterator[str]:
+    """place: what stands before names in the targets of links."""
     for name, cohort in profile.data.cohorts.items():
-        yield f"\n(origin-data-{name})=\n## {_cohort(profile, name)}\n"
+        yield f"\n(origin-data-{place}{name})=\n## {_cohort(profile, name)}\n"
         yield f"Target: {', '.join(cohort.targets)}. In the layout of `{cohort.layout}`."
         if cohort.phantom:
             yield (
@@ -134,7 +158,7 @@ def listing(profile: Profile) -> Iterator[str]:
                 f"Patients to train, to choose and to test: {sizes.train}, {sizes.validation} and"
                 f" {sizes.test}, as listed in `data/splits/{profile.name}-{name}.csv`."
             )
-    yield f"\n(origin-runs)=\n## Runs of the profile {profile.name}\n"
+    yield f"\n(origin-runs{f'-{place}'.rstrip('-')})=\n## Runs of the profile {profile.name}\n"
     yield (
         "A seed leads to the record of its run: settings, hashes of code and data, versions,\n"
         "costs, the course of the training, and scores. Beside it in the folder lie the tables by\n"
@@ -147,11 +171,11 @@ def listing(profile: Profile) -> Iterator[str]:
             if record.name == name:
                 by_system.setdefault(record.facts["system"], []).append(record)
     for system, records in by_system.items():
-        yield from _runs(system, records, runs_folder(profile) / system)
+        yield f"\n(origin-runs-{place}{_slug(system)})=\n### {records[0].facts['title']}\n"
+        yield from _runs(records, runs_folder(profile) / system)
 
 
-def _runs(system: str, records: list[Record], folder: Path) -> Iterator[str]:
-    yield f"\n(origin-runs-{_slug(system)})=\n### {records[0].facts['title']}\n"
+def _runs(records: list[Record], folder: Path) -> Iterator[str]:
     yield f"In `results/{folder.relative_to(results_root())}`:\n"
     yield "| run | seeds | made by the code of | on |\n|---|---|---|---|"
     rows: dict[tuple[str, ...], list[Record]] = {}

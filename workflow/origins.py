@@ -11,7 +11,7 @@ import importlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,17 +23,21 @@ from samnb.base.paths import results_root
 
 DATA, RUNS = "data ", "runs "  # before the names of a cohort and of a system
 POCKET, SHAPES, PAPERS, ZERO_SHOT = "pocket sam", "shapes", "papers", "zero shot"
-REAL = "real"  # all of another profile: chapters read none but those of real images
+REAL = "real"  # all of a profile of another size: chapters read none but those of real images
 ORIGINS = "origins"  # under this name notebooks keep it, by cell
 
 Found = Callable[..., set[str]]  # what came in, by the result and the arguments of a call
 
 
 class Notes:
-    """What a chapter has read. home: the name of the profile it is about."""
+    """What a chapter has read.
 
-    def __init__(self, home: str, namespace: dict[str, Any]):
-        self.home = home
+    home: the name of the profile that it is run with. beside: of the other studies of that size;
+    what is read of them is named `PROFILE/NAME`.
+    """
+
+    def __init__(self, home: str, namespace: dict[str, Any], beside: Collection[str] = ()):
+        self.home, self.beside = home, beside
         self.namespace = namespace  # of the chapter
         self.flow = Flow(namespace, self.narrowed)
         self.reads: list[tuple[int | None, str]] = []  # of this cell: line, origin
@@ -78,39 +82,47 @@ class Notes:
         names = set(rows["system"])
         if not names <= set(self.systems):
             return origins
-        kept = {RUNS + self.systems[name] for name in names}
-        return {origin for origin in origins if not origin.startswith(RUNS) or origin in kept}
+        kept = {self.systems[name] for name in names}
+        return {
+            origin
+            for origin in origins
+            if not origin.startswith(RUNS) or origin.removeprefix(RUNS).rpartition("/")[2] in kept
+        }
 
-    def of(self, profile: str, origin: str) -> set[str]:
-        return {origin if profile == self.home else REAL}
+    def of(self, profile: str, kind: str, name: str) -> set[str]:
+        """kind: DATA or RUNS; name: of the cohort or the system."""
+        if profile in self.beside:
+            name = f"{profile}/{name}"
+        return {kind + name if profile in (self.home, *self.beside) else REAL}
 
     def of_records(self, made: list[Any], profile: Any) -> set[str]:
-        found = (self.of(profile.name, RUNS + record.facts["system"]) for record in made)
+        found = (self.of(profile.name, RUNS, record.facts["system"]) for record in made)
         return set().union(*found)
 
     def of_cases(self, cases: Any, profile: Any, *_: Any, **__: Any) -> set[str]:
         from samnb.reports.systems import shown_name
         from samnb.runs.records import all_records
 
-        if profile.name != self.home:
+        if profile.name not in (self.home, *self.beside):
             return {REAL}
         with self.silence():
             facts = [record.facts for record in all_records(profile)]
         for each in facts:
             self.systems |= {name: each["system"] for name in (each["name"], shown_name(each))}
-        return {RUNS + self.systems[name] for name in cases["system"].unique()}
+        systems = (self.systems[name] for name in cases["system"].unique())
+        return set().union(*(self.of(profile.name, RUNS, each) for each in systems))
 
     def of_run(self, _: Any, run: Any, *__: Any, **___: Any) -> set[str]:
-        return self.of(run.profile.name, RUNS + run.system)
+        return self.of(run.profile.name, RUNS, run.system)
 
     def of_cohort(self, _: Any, profile: Any, name: str) -> set[str]:
-        return self.of(profile.name, DATA + name)
+        return self.of(profile.name, DATA, name)
 
     def of_file(self, path: Path) -> set[str]:
         """path: within the folder of results."""
         match path.parts:
             case "runs", profile, system, *_:
-                return self.of(profile, RUNS + system)
+                return self.of(profile, RUNS, system)
             case "tables", "real", *_:
                 return {REAL}
             case "pocket_sam", "zero_shot.csv":
@@ -182,9 +194,11 @@ def begin(path: str, profile: str) -> None:
     def before_first(_: Any) -> None:
         # Not at once: a kernel must answer in time, and to import PyTorch may take long.
         shell.events.unregister("pre_run_cell", before_first)
-        from samnb.studies import load_profile
+        from samnb.studies import load_profile, studies_of
 
-        notes = Notes(load_profile(profile).name, shell.user_ns)
+        home = load_profile(profile).name
+        beside = {each.name for each in studies_of(profile).values()} - {home}
+        notes = Notes(home, shell.user_ns, beside)
         watch(notes)
         shell.events.register("post_run_cell", functools.partial(_write, notes, {}, Path(path)))
 

@@ -70,7 +70,7 @@ def snakemake(
 
 def run(arguments: argparse.Namespace) -> int:
     """Make the target; then, for `everything`, say how its numbers compare."""
-    chosen, book = studies_of(arguments.profile, arguments.study), _of_the_book(arguments)
+    chosen, book = _studies(arguments), _of_the_book(arguments)
     codes = [
         snakemake(targets, _name(each, arguments), arguments) for targets, each in _jobs(arguments)
     ]
@@ -87,11 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _jobs(arguments: argparse.Namespace) -> list[tuple[list[str], Profile]]:
     """Targets of Snakemake, and of which profile, one after the other."""
-    chosen, book, target = (
-        studies_of(arguments.profile, arguments.study),
-        _of_the_book(arguments),
-        arguments.target,
-    )
+    chosen, book, target = _studies(arguments), _of_the_book(arguments), arguments.target
     if target not in (*EACH, *BOOK):  # a file
         return [([target], book or next(iter(chosen.values())))]
     if target in EACH:
@@ -104,6 +100,16 @@ def _jobs(arguments: argparse.Namespace) -> list[tuple[list[str], Profile]]:
     about = chapters_about(chosen, studies_of(arguments.profile))
     files = [f"_build/{book.name}/chapters/{chapter}.ipynb" for chapter in about]
     return [*runs, (files, book)] if files else runs
+
+
+def _studies(arguments: argparse.Namespace) -> dict[str, Profile]:
+    """Those asked for; of a size with chapters, where none is named, those that chapters read."""
+    every = studies_of(arguments.profile, arguments.study)
+    if arguments.study or SPINE not in every:
+        return every
+    return {
+        name: each for name, each in every.items() if name == SPINE or chapters_about([name], every)
+    }
 
 
 def _of_the_book(arguments: argparse.Namespace) -> Profile | None:
@@ -127,10 +133,7 @@ def verify(arguments: argparse.Namespace) -> int:
     Scans and slices are those at hand. A verification that was stopped goes on; one that has ended
     is begun anew.
     """
-    chosen, book = (
-        list(studies_of(arguments.profile, arguments.study).values()),
-        _of_the_book(arguments),
-    )
+    chosen, book = list(_studies(arguments).values()), _of_the_book(arguments)
     scratch = CHECKOUT / "_build" / "verify" / chosen[0].name
     if (scratch / "ended").is_file():
         shutil.rmtree(scratch)

@@ -33,7 +33,7 @@ def lay_out(notebooks: Path, source: Path, profile: str) -> None:
     page = source / "book" / "defaults.md"
     text = add_tables(page.read_text(encoding="utf-8"), studies_of(profile).values())
     page.write_text(text, encoding="utf-8")
-    records = _copy_shown(source, named)
+    records = _copy_shown(source, [each.name for each in studies_of(profile).values()])
     static = source / "book" / "_static"
     shutil.copytree(figure(profile), static / "try_it", dirs_exist_ok=True)
     if fetched := scripts():
@@ -63,12 +63,13 @@ def _copy_pages(notebooks: Path, source: Path) -> None:
             page.write_text(text, encoding="utf-8")
 
 
-def _copy_shown(source: Path, profile: str) -> list[Path]:
-    """What pages show or lead to: sources of the package, and records; the profile's records."""
+def _copy_shown(source: Path, profiles: list[str]) -> list[Path]:
+    """What pages show or lead to: sources of the package, and records; those of the profiles."""
     for shown in (*CHECKOUT.glob("samnb/**/*.py"), *CHECKOUT.glob("samnb/**/*.yaml")):
         _copy(shown, source / shown.relative_to(CHECKOUT))
     shutil.rmtree(source / "results", ignore_errors=True)
-    records = sorted(results_root().glob(f"runs/{profile}/**/record.json"))
+    made = (results_root().glob(f"runs/{profile}/**/record.json") for profile in profiles)
+    records = [record for each in made for record in sorted(each)]
     for record in records:
         _copy(record, source / "results" / record.relative_to(results_root()))
     for folder in ("pocket_sam", "tables/real"):

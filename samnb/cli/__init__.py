@@ -16,7 +16,7 @@ from samnb.cli import data as cli_data
 from samnb.cli import run as cli_run
 from samnb.cli import stock as cli_stock
 from samnb.cli import weights as cli_weights
-from samnb.cli.options import ProfileOption
+from samnb.cli.options import ProfileOption, StudyOption
 
 HELP = """Annotation-efficient Segment Anything for medical images.
 
@@ -52,6 +52,7 @@ def _every_command(
 @app.command("doctor")
 def _doctor(
     profile: ProfileOption = "pocket",
+    study: StudyOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Plain JSON, for programs.")] = False,
 ) -> None:
     """Say what is here, what is missing, and what to do about it.
@@ -64,7 +65,7 @@ def _doctor(
     from samnb.cli import doctor as examination
     from samnb.studies import load_profile
 
-    chosen = load_profile(profile)
+    chosen = load_profile(profile, study)
     findings = examination.examine(chosen)
     if as_json:
         print(json.dumps(examination.as_dict(findings, chosen), indent=1))

@@ -12,7 +12,10 @@ BaseArgument = Annotated[
 ProfilesOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--profile", "-p", help="Only this profile; repeat for several. Else all with records."
+        "--profile",
+        "-p",
+        help="Only this profile, such as pocket or pocket_lunch_brats; repeat for several. "
+        "Else all with records.",
     ),
 ]
 

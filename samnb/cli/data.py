@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from samnb.base.errors import SamnbError
-from samnb.cli.options import CohortOption, ProfileOption, WorkersOption, worker_count
+from samnb.cli.options import CohortOption, ProfileOption, StudyOption, WorkersOption, worker_count
 
 if TYPE_CHECKING:  # to import it means to import PyTorch, seconds
     from samnb.studies import Profile
@@ -42,6 +42,7 @@ PatientOption = Annotated[
 @app.command()
 def phantom(
     profile: ProfileOption = "pocket",
+    study: StudyOption = None,
     cohort: CohortOption = None,
     workers: WorkersOption = None,
 ) -> None:
@@ -56,13 +57,13 @@ def phantom(
     from samnb.studies import load_profile
     from samnb.studies.cohorts import cohort_place
 
-    chosen = load_profile(profile)
+    chosen = load_profile(profile, study)
     for name in cohort_names(chosen, cohort):
         settings = chosen.data.cohorts[name].phantom
         if settings is None:
             raise SamnbError(
                 f"{name} has no phantoms in the profile {chosen.name}: it is real data.",
-                f"run `samnb data get {name}`, or choose --profile pocket.",
+                "`samnb doctor` says where it should lie; or choose --profile pocket.",
             )
         folder = cohort_place(chosen, name)
         write_cohort(
@@ -128,6 +129,7 @@ def check(
 @app.command()
 def prepare(
     profile: ProfileOption = "pocket",
+    study: StudyOption = None,
     cohort: CohortOption = None,
     folder: Annotated[
         Path | None,
@@ -149,7 +151,7 @@ def prepare(
     """
     from samnb.studies import load_profile
 
-    chosen = load_profile(profile)
+    chosen = load_profile(profile, study)
     if folder is not None:
         rules = _rules(folder, patient)
         faults = _prepare_folder(chosen, folder, layout, target, rules, worker_count(workers))
@@ -163,6 +165,7 @@ def prepare(
 @app.command()
 def volumes(
     profile: ProfileOption = "pocket",
+    study: StudyOption = None,
     cohort: CohortOption = None,
     workers: WorkersOption = None,
 ) -> None:
@@ -180,7 +183,7 @@ def volumes(
     from samnb.studies import load_profile
     from samnb.studies.cohorts import prepare_cohort_volumes
 
-    chosen = load_profile(profile)
+    chosen = load_profile(profile, study)
     faults = []
     for name in cohort_names(chosen, cohort):
         made, found = prepare_cohort_volumes(chosen, name, worker_count(workers), _terminal())

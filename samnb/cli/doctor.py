@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from samnb.base.paths import data_root
+from samnb.data.download import source_of
 from samnb.data.settings import CohortSettings
 from samnb.studies import Profile
 
@@ -134,7 +135,9 @@ def _how_to_get(cohort: CohortSettings, profile: Profile, name: str) -> str:
         return f"run `samnb data phantom --profile {profile.name} --cohort {name}`"
     if cohort.root == "real":
         return "set SAMNB_REAL to the folder of the real sets; data/README.md says what they are"
-    return f"run `samnb data get {cohort.layout}`: it downloads, or says how to get access"
+    if known := source_of(cohort.folder or name):
+        return f"run `samnb data get {known}`: it downloads, or says how to get access"
+    return "put its scans there; data/README.md says in which layouts"
 
 
 def _slices() -> Finding:

@@ -11,6 +11,14 @@ ProfileOption = Annotated[
         "--profile", "-p", help="smoke, pocket or paper; or the path of a .yaml of your own."
     ),
 ]
+StudyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--study",
+        help="Which study of that size, such as cheap-lunch-brats; else SAM-Mix.",
+        show_default=False,
+    ),
+]
 CohortOption = Annotated[
     list[str] | None,
     typer.Option("--cohort", "-c", help="Only this cohort of the profile; repeat for several."),

@@ -7,7 +7,7 @@ import typer
 
 from samnb.base.errors import SamnbError
 from samnb.base.files import sha256
-from samnb.cli.options import ProfileOption
+from samnb.cli.options import ProfileOption, StudyOption
 
 if TYPE_CHECKING:  # to import it means to import PyTorch, seconds
     from samnb.studies import Profile
@@ -47,6 +47,7 @@ def run(
     labels: LabelsOption = None,
     seed: SeedOption = None,
     profile: ProfileOption = "pocket",
+    study: StudyOption = None,
     changes: SetOption = None,
     every: AllOption = False,
     force: ForceOption = False,
@@ -62,6 +63,8 @@ def run(
     Example: [cyan]samnb run sam-mix --labels 50 --seed 3[/cyan]
 
     Example: [cyan]samnb run sam-mix -l 50 -s 1 --set prompting.threshold=0.3[/cyan]
+
+    Example: [cyan]samnb run cheap-lunch -l 9 --study cheap-lunch-synapse[/cyan]
 
     Several runs at a time: one that fails leaves the others going.
 
@@ -80,10 +83,11 @@ def run(
     from samnb.runs.runner import make_record as make
     from samnb.studies import load_profile
 
-    chosen = load_profile(profile)
+    chosen = load_profile(profile, study)
     if every:
         asked = _planned(chosen, system, seed)
     else:
+        _require_taught(chosen, profile, system)
         asked = _asked(chosen, system, labels, seed, changes)
     watched = sys.stderr.isatty()
     if force or events:
@@ -121,6 +125,23 @@ def _asked(
         labels = 0  # image labels are all it asks for
     seeds = chosen.seeds if seed is None else (seed,)
     return [Run(chosen, system, labels, each, tuple(changes or ())) for each in seeds]
+
+
+def _require_taught(chosen: "Profile", profile: str, system: str) -> None:
+    """The profile has to say how the system learns; else the studies that do are named."""
+    from samnb.studies import studies_of
+    from samnb.systems.registry import find_system
+
+    known = find_system(system)
+    if known.learning in chosen.learning:
+        return
+    able = [name for name, each in studies_of(profile).items() if known.learning in each.learning]
+    raise SamnbError(
+        f"The profile {chosen.name} does not say how {known.title} learns.",
+        f"name a study that does: --study {' or '.join(able).replace('_', '-')}."
+        if able
+        else f"add {known.learning} to `learning` in it, or choose another profile.",
+    )
 
 
 def _planned(chosen: "Profile", system: str | None, seed: int | None) -> list:
@@ -170,7 +191,9 @@ runs_app = typer.Typer(
 
 
 @runs_app.callback()
-def runs(context: typer.Context, profile: ProfileOption = "pocket") -> None:
+def runs(
+    context: typer.Context, profile: ProfileOption = "pocket", study: StudyOption = None
+) -> None:
     """List the runs of a profile: what is there, what is stale, what is still missing.
 
     Fresh: made by this code. Certified: by an older one that computes the same (`samnb certify`).
@@ -178,6 +201,8 @@ def runs(context: typer.Context, profile: ProfileOption = "pocket") -> None:
     Dice is the mean over the test slices of each cohort; seconds are those of the training.
 
     Example: [cyan]samnb runs --profile smoke[/cyan]
+
+    Example: [cyan]samnb runs --study cheap-lunch-brats[/cyan]
     """
     if context.invoked_subcommand:
         return
@@ -185,7 +210,7 @@ def runs(context: typer.Context, profile: ProfileOption = "pocket") -> None:
     from samnb.runs.runner import plan, state
     from samnb.studies import load_profile
 
-    chosen = load_profile(profile)
+    chosen = load_profile(profile, study)
     planned = plan(chosen)
     others = [run_of(record, chosen) for record in all_records(chosen)]
     cohorts = _tested(chosen)
@@ -220,7 +245,7 @@ def others() -> None:
 
 
 @runs_app.command()
-def answers(profile: ProfileOption = "pocket") -> None:
+def answers(profile: ProfileOption = "pocket", study: StudyOption = None) -> None:
     """Give records the answers they lack, where the trained weights are still at hand.
 
     A record keeps the masks of all test slices, so that a new metric or rule is measured without
@@ -233,7 +258,7 @@ def answers(profile: ProfileOption = "pocket") -> None:
     from samnb.runs.runner import load_method, state, weights_at_hand
     from samnb.studies import load_profile
 
-    chosen = load_profile(profile)
+    chosen = load_profile(profile, study)
     counts = dict.fromkeys(("have them", "got them", "no weights at hand", "stale"), 0)
     for record in all_records(chosen):
         asked = run_of(record, chosen)

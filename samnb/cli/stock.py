@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from samnb.cli.options import ProfileOption, WorkersOption, worker_count
+from samnb.cli.options import ProfileOption, StudyOption, WorkersOption, worker_count
 
 LabelsOption = Annotated[
     int | None,
@@ -25,6 +25,7 @@ def stock_nnunet(
     labels: LabelsOption = None,
     seed: SeedOption = 1,
     profile: ProfileOption = "pocket",
+    study: StudyOption = None,
     epochs: EpochsOption = None,
     iterations: IterationsOption = None,
     workers: WorkersOption = None,
@@ -47,10 +48,11 @@ def stock_nnunet(
     from samnb.runs.stock_nnunet import compare, results_folder
     from samnb.studies import load_profile
 
-    run = Run(load_profile(profile), "nnunet", labels, seed)
+    run = Run(load_profile(profile, study), "nnunet", labels, seed)
     table = compare(run, epochs, iterations, worker_count(workers), sys.stderr.isatty())
     print(table.to_string(index=False, float_format="{:.3f}".format))
     if not (table["system"] == "nnU-Net, ours").any():
         asked = "" if labels is None else f" --labels {labels}"
-        print(f"Ours has no record yet: samnb run nnunet{asked} --profile {profile}")
+        asked += f" --profile {profile}" + (f" --study {study}" if study else "")
+        print(f"Ours has no record yet: samnb run nnunet{asked}")
     print(f"Written to {results_folder(run)}")

@@ -47,6 +47,11 @@ def sources() -> dict[str, Source]:
     return {name: Source(name, **entry) for name, entry in table.items()}
 
 
+def source_of(folder: str | None) -> str | None:
+    """The name of the known data set that lies in this folder below the data root, if one does."""
+    return next((name for name, each in sources().items() if each.folder == folder), None)
+
+
 def get(
     name: str,
     destination: Path | str | None = None,

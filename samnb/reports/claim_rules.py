@@ -30,6 +30,7 @@ OTHERWISE = "holds in another reading"
 FAILS = "does not hold"
 UNTESTABLE = "cannot be tested here"
 VERDICTS = (HOLDS, OTHERWISE, FAILS, UNTESTABLE)
+TIE = "a tie"  # only where an audit asks whether other seeds or patients could turn it round
 
 LEVEL = 0.05  # of significance
 TITLES = {"dice": "Dice", "hd": "HD", "auc": "AUC"}
@@ -66,9 +67,14 @@ class Evidence:
         return table.loc[matching, metric].dropna()
 
 
-def evaluate_claim(evidence: Evidence, kind: str, **settings) -> Finding:
-    """Apply the rule of this kind."""
-    return RULES[kind](evidence, **settings)
+Rule = Callable[..., Finding]
+
+
+def evaluate_claim(
+    evidence: Evidence, kind: str, rules: Mapping[str, Rule] | None = None, **settings
+) -> Finding:
+    """Apply the rule of this kind; rules: others than RULES."""
+    return (rules or RULES)[kind](evidence, **settings)
 
 
 def gain(
@@ -251,7 +257,7 @@ def above(
     return Finding(HOLDS if holds else FAILS, f"{TITLES[metric]}: {said}; by chance {bound}")
 
 
-RULES: dict[str, Callable[..., Finding]] = {
+RULES: dict[str, Rule] = {
     rule.__name__: rule for rule in (gain, share, order, loss, rising, rank, significant, above)
 }
 

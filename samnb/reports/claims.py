@@ -21,15 +21,17 @@ from samnb.reports.claim_rules import (
     FAILS,
     HOLDS,
     OTHERWISE,
+    TIE,
     UNTESTABLE,
     VERDICTS,
     Evidence,
+    Rule,
     evaluate_claim,
 )
 from samnb.reports.localisation import localisation_table
 from samnb.reports.page import Page
 from samnb.reports.paper import METRICS, published, table_of
-from samnb.reports.style import BETTER, INK, PREDICTION, PROMPT, panels
+from samnb.reports.style import BETTER, INK, PREDICTION, PROMPT, SERIES, panels
 from samnb.reports.systems import of_cohort
 
 _FILE = Path(__file__).with_name("claims.yaml")
@@ -39,10 +41,11 @@ ON_PAPER, HERE = "on paper", "in the pocket reproduction"
 PAPER_NUMBERS, OUR_NUMBERS = "the paper's numbers", "our numbers"
 
 # Told apart by sign as well as by colour.
-SIGNS = {HOLDS: "✓", OTHERWISE: "≈", FAILS: "✗", UNTESTABLE: "–"}
+SIGNS = {HOLDS: "✓", OTHERWISE: "≈", TIE: "=", FAILS: "✗", UNTESTABLE: "–"}
 _MARKERS = {
     HOLDS: ("o", BETTER),
     OTHERWISE: ("D", PROMPT),
+    TIE: ("s", SERIES[3]),
     FAILS: ("X", PREDICTION),
     UNTESTABLE: ("_", INK),
 }
@@ -56,12 +59,20 @@ def audit(cases: pd.DataFrame, counts: Mapping[str, float] | None = None) -> pd.
     Columns: name, claim, place; `on paper` and `in the pocket reproduction` (one of
     `claim_rules.VERDICTS`); the numbers that each verdict rests on, in words.
     """
-    entries = _read()
-    paper, ours = paper_evidence(), our_evidence(cases, counts or {})
+    return audit_of(_read()["claims"], paper_evidence(), our_evidence(cases, counts or {}))
+
+
+def audit_of(
+    entries: Sequence[Mapping[str, Any]],
+    paper: Evidence,
+    ours: Evidence,
+    rules: Mapping[str, Rule] | None = None,
+) -> pd.DataFrame:
+    """The same of any paper: entries as in claims.yaml, and what they are tested on."""
     rows = []
-    for entry in entries["claims"]:
+    for entry in entries:
         rule = {key: _flat(value) for key, value in entry["rule"].items()}
-        on_paper, here = evaluate_claim(paper, **rule), evaluate_claim(ours, **rule)
+        on_paper, here = (evaluate_claim(each, rules=rules, **rule) for each in (paper, ours))
         rows.append(
             {
                 "name": entry["name"],
@@ -116,7 +127,13 @@ def counts_of_records(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 def verdict_counts(found: pd.DataFrame) -> pd.DataFrame:
     """How many claims got which verdict, on paper and here."""
     counted = {column: found[column].value_counts() for column in (ON_PAPER, HERE)}
-    return pd.DataFrame(counted).reindex(VERDICTS).fillna(0).astype(int)
+    return pd.DataFrame(counted).reindex(_possible(found)).fillna(0).astype(int)
+
+
+def _possible(found: pd.DataFrame) -> list[str]:
+    """The verdicts, in their order; a tie only in an audit that knows ties."""
+    given = {*VERDICTS, *found[ON_PAPER], *found[HERE]}
+    return [verdict for verdict in SIGNS if verdict in given]
 
 
 def claims_page(found: pd.DataFrame, columns: Sequence[str] = (ON_PAPER, HERE)) -> Styler:
@@ -140,7 +157,8 @@ def claims_page(found: pd.DataFrame, columns: Sequence[str] = (ON_PAPER, HERE)) 
 def claims_chart(found: pd.DataFrame) -> Figure:
     """One row per claim, two columns of signs: on paper and here."""
     figure, axes = panels(panel_height=0.23 * len(found) + 1.1)
-    for verdict, (marker, colour) in _MARKERS.items():
+    for verdict in _possible(found):
+        marker, colour = _MARKERS[verdict]
         places = [
             (column, row)
             for column, name in enumerate((ON_PAPER, HERE))
@@ -157,7 +175,7 @@ def claims_chart(found: pd.DataFrame) -> Figure:
     axes.set_ylim(len(found) - 0.4, -0.6)
     axes.spines[:].set_visible(False)
     axes.grid(visible=False, axis="x")
-    figure.legend(loc="outside lower center", ncols=len(VERDICTS), columnspacing=1.2)
+    figure.legend(loc="outside lower center", ncols=len(_possible(found)), columnspacing=1.2)
     return figure
 
 

@@ -40,19 +40,33 @@ def pictured(
 
     slices: of the cohort, as the records saw it.
     """
-    found: dict[str, dict[str, np.ndarray]] = {}
-    for record in records:
-        system = shown_name(record.facts)
-        if system in systems and record.facts["seed"] == seed:
-            kept = record.pictures
-            chosen = kept["cohort"] == cohort
-            found[system] = {name: value[chosen] for name, value in kept.items()}
-    rows = _shared([answer["row"] for answer in found.values()])
-    answers = {name: _at(found[name], rows) for name in systems if name in found}
+    rows, answers = kept_answers(records, cohort, systems, seed)
     images, truths = slices.load(rows, target=0)
     index = slices.index.loc[rows]
     named = index["scan"].to_numpy(str), index["slice"].to_numpy()
     return Pictured(rows, *named, images[:, 0], truths.astype(bool), answers)
+
+
+def kept_answers(
+    records: Iterable[Record],
+    cohort: str,
+    systems: Sequence[str],
+    seed: int,
+    every_target: bool = False,
+) -> tuple[np.ndarray, dict[str, dict[str, np.ndarray]]]:
+    """Rows (R,) that records of one seed all keep answers of, and by system what they keep.
+
+    every_target: with an axis for the targets behind the first; else of the first target alone.
+    """
+    found: dict[str, dict[str, np.ndarray]] = {}
+    for record in records:
+        system = shown_name(record.facts)
+        if system in systems and record.facts["seed"] == seed:
+            kept = record.all_pictures if every_target else record.pictures
+            chosen = kept["cohort"] == cohort
+            found[system] = {name: value[chosen] for name, value in kept.items()}
+    rows = _shared([answer["row"] for answer in found.values()])
+    return rows, {name: _at(found[name], rows) for name in systems if name in found}
 
 
 def one_of_each(names: Iterable[str], labels: int) -> list[str]:

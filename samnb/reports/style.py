@@ -29,6 +29,8 @@ COHORT_NAMES = {
     "totalsegmentator": "TotalSegmentator-like",
     "du": "brain, in-site",
     "cs": "brain, cross-site",
+    "brats": "brain tumour",
+    "synapse": "eight organs",
 }
 SERIES = ("#2f8fd8", "#e0791c", "#19b36b", "#c061cb", "#b58900", "#f0503c")
 # Several targets in one picture, told apart on black; the first is the truth's own green.
@@ -48,6 +50,13 @@ SYSTEM_LOOKS = {
     "SAM-Mix lightly guided": ("#3f7f3a", (0, (2, 1)), "*"),
     "SAM-Mix soft": ("#7a70e8", (0, (4, 2)), "h"),
     "SAM-Mix improved": ("#d9363e", (0, (8, 1)), "d"),
+    "SAM": ("#8a8f98", (0, (1, 2)), "v"),
+    "Attention U-Net": ("#a8842c", (0, (3, 1, 1, 1)), "D"),
+    "Attention U-Net without synthesis": ("#c7a75a", (0, (1, 1)), "d"),
+    "SAMed_s": ("#c061cb", "-.", "s"),
+    "Cheap Lunch without synthesis": ("#e0791c", "--", "^"),
+    "Cheap Lunch": ("#2f8fd8", "-", "o"),
+    "Cheap Lunch, self-pointed": ("#13a08c", (0, (6, 1, 1, 1)), "P"),
 }
 BETTER, WORSE = "#1f6fb5", "#b2560a"  # grounds of white text
 

@@ -26,15 +26,25 @@ FAMILIES = (
     "SAM-Mix lightly guided",
     "SAM-Mix soft",
     "SAM-Mix improved",
+    # Those of Cheap Lunch.
+    "SAM",
+    "Attention U-Net",
+    "Attention U-Net without synthesis",
+    "SAMed_s",
+    "Cheap Lunch without synthesis",
+    "Cheap Lunch",
+    "Cheap Lunch, self-pointed",
 )
 
 # A changed setting that was run with every seed is a system of its own: (family, change) -> family.
 VARIANTS = {
     ("SAM-Mix guided", "mix.guidance=0.1"): "SAM-Mix lightly guided",
     ("U-Net", "learning.unet.epochs=30"): "U-Net longer",
+    ("Cheap Lunch", "synthesis.images=0"): "Cheap Lunch without synthesis",
+    ("Attention U-Net", "synthesis.images=0"): "Attention U-Net without synthesis",
 }
 
-WITHOUT_MASKS = {"CAM alone"}  # learn from image labels only, and say no number
+WITHOUT_MASKS = {"CAM alone", "SAM"}  # learn from image labels only, or nothing; say no number
 
 
 class Name(NamedTuple):

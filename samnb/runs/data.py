@@ -48,9 +48,7 @@ def find_training_data(run: Any) -> TrainingData:
     slices, split = cohort_slices(profile, cohort), cohort_split(profile, cohort)
     every = slices.rows_of(split.train)
     nothing = np.empty(0, dtype=np.intp)
-    labelled = every if run.labels is None else nothing
-    if run.labels:
-        labelled = labelled_rows(profile, cohort, run.labels)
+    labelled = every if run.labels is None else labelled_rows(profile, cohort, run.labels)
     useful = slices.labels[labelled].any(axis=1) | (not system.needs_target)
     shown, marked = training_slices(profile, cohort, labelled[useful], run.labels, run.seed)
     return TrainingData(

@@ -78,7 +78,7 @@ def _file_name(study: str) -> str:
 def _find(name: str, study: str | None) -> Path:
     path = FOLDER / name / f"{_file_name(study or SPINE)}.yaml"
     named = _by_name().get(name)
-    if not path.is_file() and named:
+    if not path.is_file() and named and named.parent.name != name:
         path = _beside(named, study) if study else named
     if path.is_file():
         return path

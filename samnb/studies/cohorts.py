@@ -175,6 +175,8 @@ def cohort_split(profile: Profile, name: str) -> Split:
 
 def labelled_rows(profile: Profile, name: str, count: int) -> np.ndarray:
     """Rows of `cohort_slices` whose masks may be used when `count` labelled slices are allowed."""
+    if count == 0:
+        return np.empty(0, dtype=np.intp)
     return labelled_subsets(profile, name)[count].rows
 
 

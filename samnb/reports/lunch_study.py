@@ -1,0 +1,122 @@
+"""A study of Cheap Lunch as the chapter of its results reads it: records, cases, pictures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+import torch
+
+from samnb.data.slices import SliceSet
+from samnb.evaluation.metrics import dice
+from samnb.prompts.users import find_user
+from samnb.reports.gallery import kept_answers
+from samnb.reports.lunch import all_scans
+from samnb.runs.records import Record, all_records
+from samnb.studies import Profile, load_profile
+from samnb.studies.cohorts import cohort_slices, cohort_split
+
+STUDIES = {"brats": "cheap-lunch-brats", "synapse": "cheap-lunch-synapse"}  # by cohort
+RULE = ("best", "median", "worst")
+
+
+@dataclass(frozen=True)
+class Study:
+    """Looked up when it is asked for: a study without records has no rows, and no pictures."""
+
+    cohort: str
+    profile: Profile
+
+    @cached_property
+    def made(self) -> list[Record]:
+        return all_records(self.profile)
+
+    @cached_property
+    def cases(self) -> pd.DataFrame:
+        """As `lunch.all_scans` gives them."""
+        return all_scans(self.made, self.profile)
+
+    @cached_property
+    def slices(self) -> SliceSet:
+        return cohort_slices(self.profile, self.cohort)
+
+    @property
+    def labelled(self) -> list[int]:
+        """The numbers of exemplars."""
+        return sorted(self.profile.data.labelled)
+
+    @cached_property
+    def training(self) -> int:
+        """Slices of the training scans that show a target."""
+        rows = self.slices.rows_of(cohort_split(self.profile, self.cohort).train)
+        return int((self.slices.labels[rows] == 1).any(axis=1).sum())
+
+
+def read_study(size: str, cohort: str) -> Study:
+    """The study of a cohort (brats, synapse) in a size such as "pocket"."""
+    return Study(cohort, load_profile(size, STUDIES[cohort]))
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Slices that records keep answers of, and those answers.
+
+    images (R, S, S), 0-1; truths (R, K, S, S) bool; masks: by system the same; points (R, K, 2)
+    x, y of the user in the middle, NaN where the slice lacks the target; titles (R,).
+    """
+
+    images: np.ndarray
+    truths: np.ndarray
+    masks: dict[str, np.ndarray]
+    points: np.ndarray
+    titles: list[str]
+
+
+def shown_slices(study: Study, systems: Sequence[str], reference: str, seed: int) -> Shown | None:
+    """Best, median and worst slice of a reference system, and one without any target if kept.
+
+    Chosen by the reference's mean Dice over the targets in a slice, not by taste. None if the
+    reference has no record of this seed.
+    """
+    rows, answers = kept_answers(study.made, study.cohort, systems, seed, every_target=True)
+    if reference not in answers:
+        return None
+    images, truths = study.slices.load(rows)
+    truths = truths.astype(bool)
+    chosen = chosen_rows(truths, answers[reference]["masks"])
+    picked = list(chosen.values())
+    index = study.slices.index.loc[rows[picked]]
+    titles = [
+        f"{rule}:\n{scan}, {number}"
+        for rule, scan, number in zip(chosen, index["scan"], index["slice"], strict=True)
+    ]
+    masks = {name: answer["masks"][picked] for name, answer in answers.items()}
+    truths = truths[picked]
+    return Shown(images[picked, 0], truths, masks, middles(truths), titles)
+
+
+def chosen_rows(truths: np.ndarray, answers: np.ndarray) -> dict[str, int]:
+    """Rows by RULE, and "none" for the first without any target; (R, K, S, S) bool both.
+
+    Of two in the middle the lower one is the median; of equal ones the first.
+    """
+    present = truths.any(axis=(2, 3))
+    scores = np.array([dice(*pair) for pair in zip(answers, truths, strict=True)])
+    means = (scores * present).sum(axis=1) / np.maximum(present.sum(axis=1), 1)
+    shown = np.flatnonzero(present.any(axis=1))
+    falling = shown[np.argsort(-means[shown], kind="stable")]
+    places = {"best": 0, "median": len(shown) // 2, "worst": len(shown) - 1}
+    found = {rule: int(falling[places[rule]]) for rule in RULE} if len(shown) else {}
+    if len(empty := np.flatnonzero(~present.any(axis=1))):
+        found["none"] = int(empty[0])
+    return found
+
+
+def middles(truths: np.ndarray) -> np.ndarray:
+    """The user's points, x and y, for truths (R, K, S, S): NaN where there is no target."""
+    names = [str(number) for number in range(len(truths))]  # nothing is drawn by chance
+    said = find_user("point").prompts(torch.from_numpy(truths), names)
+    points = said.points[:, :, 0].numpy().copy()
+    points[said.labels[:, :, 0].numpy() != 1] = np.nan
+    return points
