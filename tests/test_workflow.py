@@ -180,6 +180,7 @@ def test_one_variable_names_the_executor(monkeypatch):
             return 0
 
     monkeypatch.setattr(pipeline.subprocess, "Popen", Process)
+    monkeypatch.setattr(pipeline, "chapters_about", lambda chosen, every: ["13_a"])
     monkeypatch.setattr(sys, "argv", ["pipeline.py", "runs", "--executor", "slurm", "--cores", "8",
                                       "--gpus", "2", "-n", "--retries", "3"])  # fmt: skip
     assert pipeline.main() == 0
