@@ -97,7 +97,7 @@ def shown_slices(study: Study, systems: Sequence[str], reference: str, seed: int
 
 
 def chosen_rows(truths: np.ndarray, answers: np.ndarray) -> dict[str, int]:
-    """Rows by RULE, and "none" for the first without any target; (R, K, S, S) bool both.
+    """Rows by RULE, and "without" for the first without any target; (R, K, S, S) bool both.
 
     Of two in the middle the lower one is the median; of equal ones the first.
     """
@@ -109,7 +109,7 @@ def chosen_rows(truths: np.ndarray, answers: np.ndarray) -> dict[str, int]:
     places = {"best": 0, "median": len(shown) // 2, "worst": len(shown) - 1}
     found = {rule: int(falling[places[rule]]) for rule in RULE} if len(shown) else {}
     if len(empty := np.flatnonzero(~present.any(axis=1))):
-        found["none"] = int(empty[0])
+        found["without"] = int(empty[0])
     return found
 
 
