@@ -274,6 +274,14 @@ def test_what_ours_say_under_the_papers_names(audit, cases):
     assert "8 slices +0.100" in " ".join(sentences)
 
 
+def test_the_worth_of_a_point_has_numbers_and_no_winner(cases, audit):
+    own = scans("Cheap Lunch, self-pointed-8", 0.4, "nobody")
+    both = {"brats": pd.concat([cases, own])}
+    sentences = lunch_findings.findings(both, {"brats": BRATS}, audit.reset_index())
+    (worth,) = [each for each in sentences if each.startswith("What the point")]
+    assert worth.endswith("8 slices +0.200 (+0.200 to +0.200).")
+
+
 def test_the_papers_tables_under_the_names_of_the_rules():
     tables = paper_evidence({"scans": 1, "training_scans": 1, "slices_of_a_scan": 1,
                              "most_exemplars": 1, "volumes": 1}).tables  # fmt: skip

@@ -46,6 +46,8 @@ from samnb.reports.lunch_synthesis import (
     shown_share,
     without_transforms,
 )
+
+# %% tags=["hide-input"]
 from samnb.reports.lunch_tests import (
     all_tests,
     compared,
@@ -488,8 +490,8 @@ second = published_lunch(2).set_index(["system", "exemplars"])["dice"]
 own, other = second["Cheap Lunch", "18"], second["SAM", ""]
 # The printed number is the difference in points; in percent of SAM's it would be more.
 {
-    "points": round(100 * (own - other), 2),
-    "percent": round(100 * (own / other - 1), 1),
+    "points": f"{100 * (own - other):.2f}",
+    "percent": f"{100 * (own / other - 1):.1f}",
 }
 
 # %% [markdown]
@@ -524,7 +526,7 @@ names = sixth.attrs["organs"]
 row = sixth[sixth["exemplars"] == "1"].iloc[0]
 others = [name for name in names if name != "stomach"]
 # Close to what table 2 has for this organ, so a slip of the pen is likely.
-round(100 * (len(names) * row["dice"] - row[others].sum()), 2)
+print(f"{100 * (len(names) * row['dice'] - row[others].sum()):.2f}")
 
 # %% [markdown]
 # ### Exercise 4: a fair pair

@@ -170,7 +170,7 @@ def _draw(axes: Axes, image: np.ndarray, truth: np.ndarray, given: np.ndarray | 
 
 def _stars(axes: Axes, points: np.ndarray) -> None:
     """Points (K, 2) x, y."""
-    axes.plot(*points.T, "*", color=PROMPT, markersize=8, markeredgecolor="black", mew=0.5)
+    axes.plot(*points.T, "*", color=PROMPT, markersize=6.5, markeredgecolor="black", mew=0.5)
 
 
 def _score(given: np.ndarray, truth: np.ndarray) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from samnb.reports.claims import HERE, ON_PAPER
-from samnb.reports.lunch import FROZEN, asked
+from samnb.reports.lunch import FROZEN, asked, track_of
 from samnb.reports.lunch_tests import (
     FIRST,
     SECOND,
@@ -39,7 +39,7 @@ def findings(
         ),
         _pairs_in_words(
             cases, labelled, "Who points?",
-            "The point of the truth (oracle), against the maximum of a map (automatic)",
+            "What the point of the truth (oracle) is worth, against a map's maximum (automatic)",
         ),
         _pairs_in_words(
             cases, labelled, "Is lunch cheap for a U-Net?",
@@ -70,9 +70,9 @@ def in_numbers(found: Compared, lower_is_better: bool = False, digits: int = 3) 
 
 
 def _short(found: Compared) -> str:
-    """Such as: +0.012 (+0.002 to +0.020), ahead."""
+    """Such as: +0.012 (+0.002 to +0.020)."""
     mean, low, high = found.difference
-    return f"{mean:+.3f} ({low:+.3f} to {high:+.3f}), {VERDICTS[found.better()]}"
+    return f"{mean:+.3f} ({low:+.3f} to {high:+.3f})"
 
 
 def _slices(count: int | str) -> str:
@@ -105,16 +105,19 @@ def _pairs_in_words(
         for first, second in questions(labelled[cohort])[question]:
             if {first, second} <= there:
                 sides = [shown[shown["system"] == name] for name in (first, second)]
-                found = compared(*sides)
-                count = _slices(first.rpartition("-")[2])
-                words.append(f"{count} {_short(found)}")
-                verdicts.append(VERDICTS[found.better()])
+                count, found = _slices(first.rpartition("-")[2]), compared(*sides)
+                verdict = VERDICTS[found.better()] if track_of(first) == track_of(second) else ""
+                words.append(f"{count} {_short(found)}{verdict and f', {verdict}'}")
+                verdicts += [verdict] if verdict else []
         if words:
             parts.append(f"*{_title(cohort)}*: {'; '.join(words)}")
     if not parts:
         return ""
+    said = ". ".join(parts)
+    if not verdicts:  # an oracle is not ranked with who works alone
+        return f"{opening}: {said}."
     counted = ", ".join(f"{verdict} {count}" for verdict, count in Counter(verdicts).items())
-    return f"{opening}, of {len(verdicts)} comparisons: **{counted}**. {'. '.join(parts)}."
+    return f"{opening}, of {len(verdicts)} comparisons: **{counted}**. {said}."
 
 
 def _users(cases: Mapping[str, pd.DataFrame]) -> str:

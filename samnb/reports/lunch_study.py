@@ -86,11 +86,8 @@ def shown_slices(study: Study, systems: Sequence[str], reference: str, seed: int
     truths = truths.astype(bool)
     chosen = chosen_rows(truths, answers[reference]["masks"])
     picked = list(chosen.values())
-    index = study.slices.index.loc[rows[picked]]
-    titles = [
-        f"{rule}:\n{scan}, {number}"
-        for rule, scan, number in zip(chosen, index["scan"], index["slice"], strict=True)
-    ]
+    numbers = study.slices.index.loc[rows[picked], "slice"]
+    titles = [f"{rule}\nslice {number}" for rule, number in zip(chosen, numbers, strict=True)]
     masks = {name: answer["masks"][picked] for name, answer in answers.items()}
     truths = truths[picked]
     return Shown(images[picked, 0], truths, masks, middles(truths), titles)
