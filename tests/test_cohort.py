@@ -171,8 +171,8 @@ def test_a_bad_scan_stops_a_cohort_but_is_listed_by_prepare(home):
 def test_the_command_makes_volumes_of_a_cohort_and_lists_a_bad_scan(home, monkeypatch, capsys):
     volumes = VolumeSettings(spacing=(4.0, 2.0, 2.0), size=(16, 8, 8))
     profile = replace(PROFILE, data=replace(PROFILE.data, volumes=volumes))
-    monkeypatch.setattr("samnb.studies.load_profile", lambda name: profile)
-    data.volumes("tiny", ["lits"], workers=1)
+    monkeypatch.setattr("samnb.studies.load_profile", lambda name, study: profile)
+    data.volumes("tiny", cohort=["lits"], workers=1)
     made = cohort.cohort_volumes(profile, "lits", workers=1)
     said = capsys.readouterr().out
     assert "lits: 7 volumes of 7 patients, 7 with the target, 16 × 8 × 8 voxels, in " in said
@@ -184,7 +184,7 @@ def test_the_command_makes_volumes_of_a_cohort_and_lists_a_bad_scan(home, monkey
     bad = cohort.cohort_split(PROFILE, "lits").test[0]
     (cohort.cohort_folder(PROFILE, "lits") / f"{bad}.nii").write_bytes(b"nothing")
     with pytest.raises(typer.Exit) as stopped:
-        data.volumes("tiny", ["lits"], workers=1)
+        data.volumes("tiny", cohort=["lits"], workers=1)
     assert stopped.value.exit_code == 1
     said = capsys.readouterr()
     assert "lits: 6 volumes of 6 patients" in said.out

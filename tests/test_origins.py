@@ -65,7 +65,7 @@ len(split.test)
 pandas.DataFrame([range(8)], columns=["a column with a long name"] * 8)
 
 # %%
-measured = pandas.read_csv(where() / "tables" / "real" / "ct_boxes.csv")
+measured = pandas.read_csv(where() / "tables" / "real" / "brain_ceilings.csv")
 
 # %%
 one = kept.read_record(kept.run_of(kept.automatic_records(profile)[0], profile))
@@ -201,7 +201,7 @@ def test_files_of_results_are_known_by_their_folder():
     of = {
         "runs/pocket/sam_pp/labels-5/seed-1/record.json": {"runs sam_pp"},
         "runs/real_ct/unet/full/seed-1/record.json": {REAL},
-        "tables/real/ct_boxes.csv": {REAL},
+        "tables/real/brain_ceilings.csv": {REAL},
         "tables/pocket/lits.csv": set(),
         "pocket_sam/zero_shot.csv": {"zero shot"},
         "pocket_sam/record.json": {"pocket sam"},

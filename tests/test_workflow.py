@@ -29,6 +29,7 @@ from plans import (  # noqa: E402
     reads_spine,
     studies_hash,
     studies_read,
+    waits_for,
 )
 
 from samnb.base.files import sha256  # noqa: E402
@@ -179,6 +180,7 @@ def test_one_variable_names_the_executor(monkeypatch):
             return 0
 
     monkeypatch.setattr(pipeline.subprocess, "Popen", Process)
+    monkeypatch.setattr(pipeline, "chapters_about", lambda chosen, every: ["13_a"])
     monkeypatch.setattr(sys, "argv", ["pipeline.py", "runs", "--executor", "slurm", "--cores", "8",
                                       "--gpus", "2", "-n", "--retries", "3"])  # fmt: skip
     assert pipeline.main() == 0
@@ -186,6 +188,8 @@ def test_one_variable_names_the_executor(monkeypatch):
     assert "--executor slurm --jobs 8" in command
     assert "--resources gpu=2" in command
     assert "-n --retries 3 --config profile=pocket gpus=2 -- runs" in command
+    # The other studies of the size too, each by its name.
+    assert "--config profile=pocket_lunch_brats gpus=2 study=cheap_lunch_brats -- runs" in command
 
 
 def _asked(target, profile="pocket", study=""):
@@ -280,6 +284,19 @@ def test_a_chapter_runs_again_when_a_planned_record_of_another_study_has_changed
     assert after[1] == before[1]
     learning = replace(studies["cheap_lunch_brats"], seed=1)
     assert studies_hash(reader, {**studies, "cheap_lunch_brats": learning}) != after[0]
+
+
+def test_a_chapter_waits_for_runs_of_the_studies_that_it_opens(tmp_path):
+    path = tmp_path / "13_example.py"
+    path.write_text(
+        "from samnb.runs.runner import make_record\n"
+        "load_profile(PROFILE, 'cheap-lunch-brats')\nname = 'second'"
+    )
+    assert waits_for(path, "cheap_lunch_brats", SYSTEMS) == ["first", "second"]
+    assert waits_for(path, "cheap_lunch_synapse", SYSTEMS) == []
+    assert waits_for(path, "", SYSTEMS) == []
+    path.write_text("from samnb.runs.runner import make_record\nload_profile(PROFILE)\n'third'")
+    assert waits_for(path, "", SYSTEMS) == ["third"]
 
 
 def test_chapters_about_a_study_are_found(tmp_path, monkeypatch):

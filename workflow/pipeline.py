@@ -72,7 +72,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Make the target; then, for `everything`, say how its numbers compare."""
     chosen, book = _studies(arguments), _of_the_book(arguments)
     codes = [
-        snakemake(targets, _name(each, arguments), arguments) for targets, each in _jobs(arguments)
+        snakemake(targets, _name(each, arguments), arguments, **_beside(each, chosen, book))
+        for targets, each in _jobs(arguments)
     ]
     if "-n" in arguments.options:
         return max(codes)
@@ -116,6 +117,13 @@ def _of_the_book(arguments: argparse.Namespace) -> Profile | None:
     """The profile that chapters are run with: the spine's of the size, or the only one."""
     every = studies_of(arguments.profile)
     return every.get(SPINE, next(iter(every.values())) if len(every) == 1 else None)
+
+
+def _beside(profile: Profile, chosen: dict[str, Profile], book: Profile | None) -> dict[str, str]:
+    """Of another study than that which chapters are run with: its name."""
+    if profile == book:
+        return {}
+    return {"study": next(name for name, each in chosen.items() if each == profile)}
 
 
 def _name(profile: Profile, arguments: argparse.Namespace) -> str:

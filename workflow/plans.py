@@ -87,6 +87,15 @@ def reads_spine(chapter: Path | str) -> bool:
     )
 
 
+def waits_for(chapter: Path | str, study: str, systems: dict[str, dict[str, Any]]) -> list[str]:
+    """As `needed`, of the systems of one study; none for a chapter that does not open it.
+
+    study: "" for that of the profile which chapters are run with.
+    """
+    opened = studies_read(chapter, [study]) if study else reads_spine(chapter)
+    return needed(chapter, systems) if opened else []
+
+
 def chapters_about(chosen: Iterable[str], studies: Iterable[str]) -> list[str]:
     """Names of the chapters that open one of the chosen studies, of those of a size."""
     every = sorted((CHECKOUT / "book").glob("[0-9]*.py"))

@@ -50,13 +50,13 @@ SYSTEM_LOOKS = {
     "SAM-Mix lightly guided": ("#3f7f3a", (0, (2, 1)), "*"),
     "SAM-Mix soft": ("#7a70e8", (0, (4, 2)), "h"),
     "SAM-Mix improved": ("#d9363e", (0, (8, 1)), "d"),
-    "SAM": ("#8a8f98", (0, (1, 2)), "v"),
-    "Attention U-Net": ("#a8842c", (0, (3, 1, 1, 1)), "D"),
-    "Attention U-Net without synthesis": ("#c7a75a", (0, (1, 1)), "d"),
-    "SAMed_s": ("#c061cb", "-.", "s"),
-    "Cheap Lunch without synthesis": ("#e0791c", "--", "^"),
-    "Cheap Lunch": ("#2f8fd8", "-", "o"),
-    "Cheap Lunch, self-pointed": ("#13a08c", (0, (6, 1, 1, 1)), "P"),
+    "SAM": ("#5f6672", (0, (1, 2)), "<"),
+    "Attention U-Net": ("#8d6e4a", (0, (3, 2, 1, 2)), ">"),
+    "Attention U-Net without synthesis": ("#c7a75a", (0, (2, 2)), "H"),
+    "SAMed_s": ("#b04fa8", (0, (5, 2, 1, 2)), "+"),
+    "Cheap Lunch without synthesis": ("#e39a4f", (0, (6, 3)), "x"),
+    "Cheap Lunch": ("#4aa3e0", (0, (12, 1)), "1"),
+    "Cheap Lunch, self-pointed": ("#3fb8a8", (0, (4, 1, 1, 1, 1, 1)), "2"),
 }
 BETTER, WORSE = "#1f6fb5", "#b2560a"  # grounds of white text
 
