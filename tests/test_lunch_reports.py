@@ -20,6 +20,7 @@ from samnb.reports.lunch_tests import (
     UNKNOWN,
     all_tests,
     compared,
+    in_words,
     paired_tests,
     users_compared,
 )
@@ -128,6 +129,7 @@ def test_without_records_the_paper_stands_alone():
     assert len(lunch.overview(table)) == 11
     assert lunch.two_rules(nothing, "point").empty
     assert all_tests(nothing, BRATS).empty
+    assert in_words(all_tests(nothing, BRATS)).empty
     assert users_compared(nothing).empty
     audit = audit_lunch({"brats": nothing}, {"brats": BRATS})
     assert set(audit[HERE]) == {UNTESTABLE}
@@ -180,6 +182,9 @@ def test_pairs_are_tested_together_and_an_oracle_does_not_win_over_who_works_alo
     assert table["p"].tolist() == pytest.approx([2 * 2 / 2**6] * 2)  # six patients, two tests
     assert table["better"].tolist() == [FIRST, "not ranked: first was told where"]
     every = all_tests(asked, BRATS)
+    words = in_words(every).loc["With synthesis or without?"]
+    assert words["pair"] == "Cheap Lunch-8, Cheap Lunch without synthesis-8"
+    assert words["difference"] == "+0.100 (+0.100 to +0.100)"
     assert every.loc["With synthesis or without?", "difference"] == pytest.approx(0.1)
     assert every.loc["Do more exemplars help?", "better"].tolist() == [FIRST, EVEN]
 
@@ -269,6 +274,14 @@ def test_what_ours_say_under_the_papers_names(audit, cases):
     assert "8 slices +0.100" in " ".join(sentences)
 
 
+def test_the_worth_of_a_point_has_numbers_and_no_winner(cases, audit):
+    own = scans("Cheap Lunch, self-pointed-8", 0.4, "nobody")
+    both = {"brats": pd.concat([cases, own])}
+    sentences = lunch_findings.findings(both, {"brats": BRATS}, audit.reset_index())
+    (worth,) = [each for each in sentences if each.startswith("What the point")]
+    assert worth.endswith("8 slices +0.200 (+0.200 to +0.200).")
+
+
 def test_the_papers_tables_under_the_names_of_the_rules():
     tables = paper_evidence({"scans": 1, "training_scans": 1, "slices_of_a_scan": 1,
                              "most_exemplars": 1, "volumes": 1}).tables  # fmt: skip
@@ -333,7 +346,7 @@ def test_slices_are_chosen_by_the_mean_over_the_targets_in_them():
     truths[0, 0, :2], truths[1, 0, :2], truths[2, :, :2] = True, True, True
     answers[0, 0, :2] = True  # 1
     answers[2, 0, :2] = True  # 1 and 0: one half; row 1: 0; row 3 shows nothing
-    assert chosen_rows(truths, answers) == {"best": 0, "median": 2, "worst": 1, "none": 3}
+    assert chosen_rows(truths, answers) == {"best": 0, "median": 2, "worst": 1, "without": 3}
 
 
 def test_points_are_the_users_and_nobody_points_at_nothing():

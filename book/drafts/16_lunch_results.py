@@ -46,7 +46,14 @@ from samnb.reports.lunch_synthesis import (
     shown_share,
     without_transforms,
 )
-from samnb.reports.lunch_tests import all_tests, compared, users_compared
+
+# %% tags=["hide-input"]
+from samnb.reports.lunch_tests import (
+    all_tests,
+    compared,
+    in_words,
+    users_compared,
+)
 from samnb.reports.paper_lunch import published_lunch
 from samnb.reports.printing import styled
 from samnb.reports.tables import write_table
@@ -60,14 +67,15 @@ cases = {name: study.cases for name, study in studies.items()}
 labelled = {name: study.labelled for name, study in studies.items()}
 audit = audit_lunch(cases, labelled)
 tables, figures = {}, {}
-few, middle, most = brain.labelled[0], brain.labelled[1], brain.labelled[-1]
+few, most = brain.labelled[0], brain.labelled[-1]
+middle = brain.labelled[len(brain.labelled) // 2]
 seed = brain.profile.seeds[0]
 
 # %% [markdown]
 # **What we found**, on {term}`phantoms <phantom>` with the {term}`pocket SAM`. Every number with a point
 # is of an {term}`oracle prompt`: somebody who knows the truth has said in which slices the target is,
 # where, and which it is. Differences are in {term}`Dice`, the first minus the second. One that other
-# patients or other seeds could turn round is called a tie.
+# patients or other seeds could turn round is called a tie. In brackets stands the interval over patients.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 names = {name: study.profile.name for name, study in studies.items()}
@@ -152,7 +160,7 @@ styled(lunch.overview(tables["table-2"]), f"Table 2 ({caption})")
 tables["organs-2"] = lunch.organ_table(
     belly.cases, published_lunch(2), belly.labelled
 )
-tables["organs-2"].style.format("{:.3f}", na_rep="–")
+styled(tables["organs-2"], "Table 2 by organ, Dice")
 
 # %% tags=["hide-output", "nbval-ignore-output"]
 styled(tables["table-2"], "Table 2, all columns")
@@ -173,7 +181,7 @@ styled(lunch.overview(tables["table-4"]), f"Table 4, organs ({caption})")
 tables["organs-4"] = lunch.organ_table(
     belly.cases, published_lunch(4), belly.labelled
 )
-tables["organs-4"].style.format("{:.3f}", na_rep="–")
+styled(tables["organs-4"], "Table 4 by organ, Dice")
 
 # %% [markdown]
 # All rows are told where, so these two tables are fair in themselves. Whether a difference is more than
@@ -193,7 +201,7 @@ styled(lunch.overview(tables["table-6"]), f"Table 6, organs ({caption})")
 tables["organs-6"] = lunch.organ_table(
     belly.cases, published_lunch(6), belly.labelled
 )
-tables["organs-6"].style.format("{:.3f}", na_rep="–")
+styled(tables["organs-6"], "Table 6 by organ, Dice")
 
 # %% [markdown]
 # What the middle is worth, system by system, is a difference on the same patients:
@@ -229,16 +237,16 @@ styled(tables["synapse-rules"], "Eight organs: both rules, in voxels")
 # ## Is it luck?
 #
 # Pairs that were written down before any run, the same patients in both. The interval is over patients,
-# *spread* is what two other seeds would change. *p* is of a Wilcoxon signed-rank test, which looks only
+# *seeds ±* is what two other seeds would change. *p* is of a Wilcoxon signed-rank test, which looks only
 # at the patients' ranks of differences; Holm's correction pays for the number of pairs.
 
 # %% tags=["nbval-ignore-output"]
 for name, each in asked.items():
     tables[f"{name}-tests"] = all_tests(each, labelled[name])
-tables["brats-tests"].round(3)
+in_words(tables["brats-tests"])
 
 # %% tags=["nbval-ignore-output"]
-tables["synapse-tests"].round(3)
+in_words(tables["synapse-tests"])
 
 # %% [markdown]
 # The last column speaks: *the first*, *the second*, or *a tie*. A pair of an oracle with a system that
@@ -249,7 +257,7 @@ for name, each in asked.items():
     tables[f"{name}-tests-hd"] = all_tests(
         each, labelled[name], "hd95_voxels"
     )
-pd.concat({name: tables[f"{name}-tests-hd"] for name in cases}).round(2)
+pd.concat({name: in_words(tables[f"{name}-tests-hd"], 2) for name in cases})
 
 # %% [markdown]
 # ## Figures 2 and 3: the same slices, every system
@@ -359,21 +367,19 @@ else:
 
 # %% [markdown]
 # The bars overlap where patients differ more than numbers of images do; but all points are of the same
-# patients, so the pairs are what counts. For transforms eight training patients were kept aside, and
+# patients, so the pairs are what counts. For transforms some training patients were kept aside, and
 # nothing was looked at on the test patients. The shaded band is what two seeds of the same setting would
 # differ by, on the test patients.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
-changes = (
-    "data.splits.brats.train=40",
-    "data.splits.brats.validation=8",
-)
 watched = [record for record in brain.made if record.facts["validation"]]
-share = (
-    shown_share(apply_changes(brain.profile, changes), "brats")
-    if watched
-    else 1.0
-)
+share = 1.0
+if watched:
+    changes = watched[0].facts["changes"]
+    kept_aside = [each for each in changes if each.startswith("data.")]
+    share = shown_share(
+        apply_changes(brain.profile, tuple(kept_aside)), "brats"
+    )
 tables["transforms"] = without_transforms(watched, share)
 same = asked["brats"]
 same = same[same["system"] == f"Cheap Lunch-{middle}"]
@@ -484,8 +490,8 @@ second = published_lunch(2).set_index(["system", "exemplars"])["dice"]
 own, other = second["Cheap Lunch", "18"], second["SAM", ""]
 # The printed number is the difference in points; in percent of SAM's it would be more.
 {
-    "points": round(100 * (own - other), 2),
-    "percent": round(100 * (own / other - 1), 1),
+    "points": f"{100 * (own - other):.2f}",
+    "percent": f"{100 * (own / other - 1):.1f}",
 }
 
 # %% [markdown]
@@ -520,7 +526,7 @@ names = sixth.attrs["organs"]
 row = sixth[sixth["exemplars"] == "1"].iloc[0]
 others = [name for name in names if name != "stomach"]
 # Close to what table 2 has for this organ, so a slip of the pen is likely.
-round(100 * (len(names) * row["dice"] - row[others].sum()), 2)
+print(f"{100 * (len(names) * row['dice'] - row[others].sum()):.2f}")
 
 # %% [markdown]
 # ### Exercise 4: a fair pair

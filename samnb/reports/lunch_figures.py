@@ -1,6 +1,7 @@
 """Figures of Cheap Lunch: Dice against exemplars, images and transforms; its Figures 2 and 3."""
 
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 
 import numpy as np
 import pandas as pd
@@ -123,7 +124,7 @@ def answer_grid(
             axes.set_ylim(window[0].stop - 0.5, window[0].start - 0.5)
             axes.set_xlabel(" " if given is None else _score(given, truth), fontsize=8, labelpad=2)
             if row == 0:
-                axes.set_title("\n".join(_column(name)), fontsize=8)
+                axes.set_title(_heading(name, WIDTH / len(names)), fontsize=8)
         if titles is not None:
             grid[row, 0].set_ylabel(titles[row], fontsize=8)
     if len(targets) > 1:
@@ -169,7 +170,7 @@ def _draw(axes: Axes, image: np.ndarray, truth: np.ndarray, given: np.ndarray | 
 
 def _stars(axes: Axes, points: np.ndarray) -> None:
     """Points (K, 2) x, y."""
-    axes.plot(*points.T, "*", color=PROMPT, markersize=8, markeredgecolor="black", mew=0.5)
+    axes.plot(*points.T, "*", color=PROMPT, markersize=6.5, markeredgecolor="black", mew=0.5)
 
 
 def _score(given: np.ndarray, truth: np.ndarray) -> str:
@@ -179,13 +180,14 @@ def _score(given: np.ndarray, truth: np.ndarray) -> str:
     return f"Dice {dice(given, truth)[present].mean():.2f}"
 
 
-def _column(name: str) -> list[str]:
-    """The heading of a column: the system, and whether it is told where."""
+def _heading(name: str, inches: float) -> str:
+    """Of a column: the system, what it has learned from, and whether it is told where."""
     if name == "truth":
-        return ["truth", " ", " "]
+        return "truth"
     family, labels = parse(name)
     learned = {None: "all slices", 0: "frozen"}.get(labels, f"{labels} exemplars")
-    return [family, learned, "told where" if track_of(name) == ORACLE else "alone"]
+    told = "told where" if track_of(name) == ORACLE else "alone"
+    return "\n".join([*wrap(family, max(8, int(12.5 * inches))), learned, told])
 
 
 def _body(image: np.ndarray, margin: int = 4) -> tuple[slice, slice]:

@@ -1,11 +1,12 @@
 """What the records of Cheap Lunch say, in sentences: made of the numbers, ties called ties."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from samnb.reports.claims import HERE, ON_PAPER
-from samnb.reports.lunch import FROZEN, asked
+from samnb.reports.lunch import FROZEN, asked, track_of
 from samnb.reports.lunch_tests import (
     FIRST,
     SECOND,
@@ -38,7 +39,7 @@ def findings(
         ),
         _pairs_in_words(
             cases, labelled, "Who points?",
-            "The point of the truth (oracle), against the maximum of a map (automatic)",
+            "What the point of the truth (oracle) is worth, against a map's maximum (automatic)",
         ),
         _pairs_in_words(
             cases, labelled, "Is lunch cheap for a U-Net?",
@@ -68,10 +69,20 @@ def in_numbers(found: Compared, lower_is_better: bool = False, digits: int = 3) 
     return f"{mean:+.{digits}f} ({interval}{seeds}): {VERDICTS[found.better(lower_is_better)]}"
 
 
+def _short(found: Compared) -> str:
+    """Such as: +0.012 (+0.002 to +0.020)."""
+    mean, low, high = found.difference
+    return f"{mean:+.3f} ({low:+.3f} to {high:+.3f})"
+
+
+def _slices(count: int | str) -> str:
+    return f"{count} slice" if int(count) == 1 else f"{count} slices"
+
+
 def _levels(cohort: str, cases: pd.DataFrame, labelled: Sequence[int]) -> str:
     means = cases.groupby("system")["dice"].mean()
     named = [(FROZEN, "the frozen SAM reaches a Dice of")]
-    named += [(f"Cheap Lunch-{count}", f"taught from {count} slices it is") for count in labelled]
+    named += [(f"Cheap Lunch-{count}", f"taught from {_slices(count)} it is") for count in labelled]
     named += [("Cheap Lunch", "from every slice")]
     parts = [f"{words} {means[name]:.2f}" for name, words in named if name in means]
     if not parts:
@@ -86,7 +97,7 @@ def _pairs_in_words(
     opening: str,
 ) -> str:
     """One sentence about all pairs of a question, cohort by cohort."""
-    parts = []
+    parts, verdicts = [], []
     for cohort, table in cases.items():
         shown = asked(table, "point")
         there = set(shown["system"])
@@ -94,10 +105,19 @@ def _pairs_in_words(
         for first, second in questions(labelled[cohort])[question]:
             if {first, second} <= there:
                 sides = [shown[shown["system"] == name] for name in (first, second)]
-                words.append(f"{first.rpartition('-')[2]} slices {in_numbers(compared(*sides))}")
+                count, found = _slices(first.rpartition("-")[2]), compared(*sides)
+                verdict = VERDICTS[found.better()] if track_of(first) == track_of(second) else ""
+                words.append(f"{count} {_short(found)}{verdict and f', {verdict}'}")
+                verdicts += [verdict] if verdict else []
         if words:
             parts.append(f"*{_title(cohort)}*: {'; '.join(words)}")
-    return f"{opening}, difference in Dice. {'. '.join(parts)}." if parts else ""
+    if not parts:
+        return ""
+    said = ". ".join(parts)
+    if not verdicts:  # an oracle is not ranked with who works alone
+        return f"{opening}: {said}."
+    counted = ", ".join(f"{verdict} {count}" for verdict, count in Counter(verdicts).items())
+    return f"{opening}, of {len(verdicts)} comparisons: **{counted}**. {said}."
 
 
 def _users(cases: Mapping[str, pd.DataFrame]) -> str:
@@ -116,7 +136,7 @@ def _users(cases: Mapping[str, pd.DataFrame]) -> str:
 
 def _claims(audit: pd.DataFrame) -> str:
     counts = [
-        ", ".join(f"{count} {verdict}" for verdict, count in audit[column].value_counts().items())
+        ", ".join(f"{verdict} {count}" for verdict, count in audit[column].value_counts().items())
         for column in (ON_PAPER, HERE)
     ]
     return (

@@ -86,18 +86,15 @@ def shown_slices(study: Study, systems: Sequence[str], reference: str, seed: int
     truths = truths.astype(bool)
     chosen = chosen_rows(truths, answers[reference]["masks"])
     picked = list(chosen.values())
-    index = study.slices.index.loc[rows[picked]]
-    titles = [
-        f"{rule}:\n{scan}, {number}"
-        for rule, scan, number in zip(chosen, index["scan"], index["slice"], strict=True)
-    ]
+    numbers = study.slices.index.loc[rows[picked], "slice"]
+    titles = [f"{rule}\nslice {number}" for rule, number in zip(chosen, numbers, strict=True)]
     masks = {name: answer["masks"][picked] for name, answer in answers.items()}
     truths = truths[picked]
     return Shown(images[picked, 0], truths, masks, middles(truths), titles)
 
 
 def chosen_rows(truths: np.ndarray, answers: np.ndarray) -> dict[str, int]:
-    """Rows by RULE, and "none" for the first without any target; (R, K, S, S) bool both.
+    """Rows by RULE, and "without" for the first without any target; (R, K, S, S) bool both.
 
     Of two in the middle the lower one is the median; of equal ones the first.
     """
@@ -109,7 +106,7 @@ def chosen_rows(truths: np.ndarray, answers: np.ndarray) -> dict[str, int]:
     places = {"best": 0, "median": len(shown) // 2, "worst": len(shown) - 1}
     found = {rule: int(falling[places[rule]]) for rule in RULE} if len(shown) else {}
     if len(empty := np.flatnonzero(~present.any(axis=1))):
-        found["none"] = int(empty[0])
+        found["without"] = int(empty[0])
     return found
 
 

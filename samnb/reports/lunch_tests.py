@@ -9,6 +9,7 @@ import pandas as pd
 from samnb.evaluation.statistics import compare_systems, holm, over_seeds
 from samnb.reports.differences import Difference, difference
 from samnb.reports.lunch import FROZEN, ORACLE, track_of
+from samnb.reports.printing import NOTHING
 from samnb.reports.systems import parse
 
 FIRST, SECOND, TIE = "the first", "the second", "a tie"
@@ -103,6 +104,23 @@ def all_tests(cases: pd.DataFrame, labelled: Sequence[int], metric: str = "dice"
     asked = [(question, pair) for question, pair in asked if set(pair) <= there]
     table = paired_tests(cases, [pair for _, pair in asked], metric)
     return table.set_index(pd.Index([question for question, _ in asked], name="question"))
+
+
+def in_words(table: pd.DataFrame, digits: int = 3) -> pd.DataFrame:
+    """`all_tests` for a page: the pair, its difference and interval, seeds, p, who leads."""
+    rows = [
+        {
+            "pair": f"{row.first}, {row.second}",
+            "difference": f"{row.difference:+.{digits}f} ({row.low:+.{digits}f} to "
+            f"{row.high:+.{digits}f})",
+            "seeds ±": NOTHING if np.isnan(row.spread) else f"{row.spread:.{digits}f}",
+            "p": f"{row.p:.3f}",
+            "better": row.better,
+        }
+        for row in table.itertuples()
+    ]
+    columns = ["pair", "difference", "seeds ±", "p", "better"]
+    return pd.DataFrame(rows, columns=columns, index=table.index)
 
 
 def users_compared(cases: pd.DataFrame, metric: str = "dice") -> pd.DataFrame:
