@@ -343,7 +343,7 @@ glue("score-order", f"{np.corrcoef(scores, true)[0, 1]:.2f}", display=False)
 #
 # ### Exercise 2: the mask as a prompt
 #
-# The logits of one answer can be the prompt of the next. Give the answer to the box of overlap one
+# The {term}`logits <logit>` of one answer can be the prompt of the next. Give the answer to the box of overlap one
 # half back to SAM, with the same box. Does the mask get better? And once more?
 
 # %% tags=["hide-cell"]

@@ -100,7 +100,7 @@ pd.DataFrame(
 )
 
 # %% [markdown]
-# The features are averaged over the picture, and a linear layer makes two logits of the averages
+# The features are averaged over the picture, and a linear layer makes two {term}`logits <logit>` of the averages
 # (Eq. 1 and 2 of the paper). It is trained with a focal loss (Eq. 3),
 #
 # $$ \mathcal{L}_{cls} = -\alpha\,(1 - p_t)^{\gamma} \log p_t, $$
@@ -147,7 +147,7 @@ print("features", tuple(features.shape), "maps", tuple(maps.shape))
 # :pyobject: class_activation
 # ```
 #
-# **A trap.** There are two logits, and softmax looks at their difference only. Add the same numbers to
+# **A trap.** There are two logits, and {term}`softmax` looks at their difference only. Add the same numbers to
 # the weights of both classes, and the classifier decides exactly as before. But the map of Eq. 4
 # changes at will:
 

@@ -87,7 +87,7 @@ beside_published(counted).round(2)
 # ## The saliency bridge
 #
 # The first stage of the decoder has two channels more than a U-Net's. They hold the slice itself and
-# its {term}`saliency map`: how much the larger class logit would change if a pixel did,
+# its {term}`saliency map`: how much the larger class {term}`logit` would change if a pixel did,
 #
 # $$ s = \left| \frac{\partial \max(\hat c_0, \hat c_1)}{\partial x} \right|. $$
 #
@@ -167,7 +167,7 @@ pd.Series(overlap, name="Dice, test slices with liver").round(3)
 # $$ \beta\, D_{KL}\big( \text{softmax}(S_{\text{marked}}) \,\|\, \text{softmax}(S_{\text{unmarked}}) \big), \qquad \beta = 0.01, $$
 #
 # so that slices with and without masks are segmented alike. But $S$ has one channel, liver, and a
-# softmax over one channel is one everywhere:
+# {term}`softmax` over one channel is one everywhere:
 
 # %%
 generator = torch.Generator().manual_seed(0)

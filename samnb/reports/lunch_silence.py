@@ -1,4 +1,4 @@
-"""The same chance to be silent: a system that asks no classifier, with another one's classifier."""
+"""The same chance to be silent: what others know of absence, given to a system that works alone."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,6 +24,13 @@ def silenced(answers: Answers, by: Answers) -> Answers:
     free = by.presence <= PRESENT
     bits = answers.bits.copy()
     bits[free] = 0
+    return replace(answers, bits=bits)
+
+
+def told_where_absent(answers: Answers, slices: SliceSet) -> Answers:
+    """The answers without masks of targets that a slice does not show: somebody has said so."""
+    bits = answers.bits.copy()
+    bits[slices.labels[answers.rows] != 1] = 0
     return replace(answers, bits=bits)
 
 

@@ -17,7 +17,6 @@ from samnb.runs.records import Record, all_records
 from samnb.studies import Profile, load_profile
 from samnb.studies.cohorts import cohort_slices, cohort_split
 
-STUDIES = {"brats": "cheap-lunch-brats", "synapse": "cheap-lunch-synapse"}  # by cohort
 RULE = ("best", "median", "worst")
 
 
@@ -53,9 +52,11 @@ class Study:
         return int((self.slices.labels[rows] == 1).any(axis=1).sum())
 
 
-def read_study(size: str, cohort: str) -> Study:
-    """The study of a cohort (brats, synapse) in a size such as "pocket"."""
-    return Study(cohort, load_profile(size, STUDIES[cohort]))
+def read_study(size: str, name: str) -> Study:
+    """A study of one cohort, such as "cheap-lunch-brats", in a size such as "pocket"."""
+    profile = load_profile(size, name)
+    (cohort,) = profile.data.cohorts
+    return Study(cohort, profile)
 
 
 @dataclass(frozen=True)

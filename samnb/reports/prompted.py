@@ -40,9 +40,15 @@ def show_prompted(
             )
         )
     if points is not None:
-        for (x, y), label in zip(np.asarray(points), np.asarray(labels), strict=True):
+        show_points(axes, points, labels)
+
+
+def show_points(axes: Axes, points: np.ndarray, labels: np.ndarray, size: float = 13) -> None:
+    """Points (P, 2) x, y: a star where the label is 1, a cross where it is 0, nothing at -1."""
+    for (x, y), label in zip(np.asarray(points), np.asarray(labels), strict=True):
+        if label >= 0:
             marker = "*" if label == 1 else "X"
-            axes.plot(x, y, marker, color=PROMPT, markersize=13, markeredgecolor="black", mew=0.8)
+            axes.plot(x, y, marker, color=PROMPT, markersize=size, markeredgecolor="black", mew=0.8)
 
 
 def tint(axes: Axes, mask: np.ndarray, colour: str, strength: float = 0.45) -> None:

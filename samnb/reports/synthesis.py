@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,11 +14,59 @@ from samnb.data.synthesis import (
     MASK,
     POSITIVE,
     CachedBackgrounds,
+    Synthesis,
     SynthesisSettings,
+    background_rows,
     synthesise,
 )
 from samnb.reports.pictures import show_slice
 from samnb.reports.style import TARGETS, panels
+from samnb.studies import Profile
+from samnb.studies.cohorts import cohort_slices, cohort_split, labelled_rows
+
+
+class Material(NamedTuple):
+    """What synthetic images are made of.
+
+    exemplars: (E, C, S, S) float32, 0–1; masks: (E, K, S, S) uint8; backgrounds: slices of the
+    training patients without any target; targets: K names.
+    """
+
+    exemplars: np.ndarray
+    masks: np.ndarray
+    backgrounds: CachedBackgrounds
+    targets: Sequence[str]
+
+    def synthesis(self, settings: SynthesisSettings, seed: int) -> Synthesis:
+        return Synthesis(*self[:3], settings, seed, self.targets)
+
+
+def read_material(profile: Profile, labels: int) -> Material:
+    """Of a study of one cohort: this number of exemplars, and all backgrounds."""
+    (name,) = profile.data.cohorts
+    slices = cohort_slices(profile, name)
+    train = slices.rows_of(cohort_split(profile, name).train)
+    backgrounds = CachedBackgrounds(slices, background_rows(slices.labels, train))
+    exemplars, masks = slices.load(labelled_rows(profile, name, labels))
+    return Material(exemplars, masks, backgrounds, slices.targets)
+
+
+def made_of(synthesis: Synthesis, exemplar: int, count: int) -> list[int]:
+    """The numbers of the first `count` images that are made of one exemplar."""
+    passes = range(count * len(synthesis.crops))  # each pass serves every exemplar once
+    return [number for number in passes if synthesis.exemplar_of(number) == exemplar][:count]
+
+
+def exemplar_gallery(
+    material: Material, synthesis: Synthesis, exemplars: Sequence[int], count: int = 4
+) -> Figure:
+    """Some exemplars, and the first images made of each: see `synthesis_gallery`."""
+    made = [synthesis.make(made_of(synthesis, exemplar, count)) for exemplar in exemplars]
+    images, masks = map(np.stack, zip(*made, strict=True))
+    shown = list(exemplars)
+    return synthesis_gallery(
+        material.exemplars[shown], material.masks[shown], images, masks, material.targets
+    )
 
 
 def synthesis_gallery(

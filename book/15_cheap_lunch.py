@@ -17,7 +17,7 @@
 # (chapter-lunch)=
 # # Cheap Lunch
 #
-# A hospital has a handful of slices with outlined tumours, and no time to outline more. Can SAM be
+# A hospital has a handful of {term}`slices <slice>` with outlined tumours, and no time to outline more. Can SAM be
 # taught from them, so that one click on a tumour is answered with its outline? Cheap Lunch
 # {cite}`feng2023cheaplunch` joins two cheap things: images made of the few ([the chapter
 # before](chapter-synthesis)), and {term}`LoRA`, here in the mask decoder too.
@@ -51,6 +51,7 @@ from samnb.studies import load_profile
 from samnb.systems import cheap_lunch
 from samnb.systems.cheap_lunch import draw_classes
 
+# %% tags=["hide-input"]
 style.use()
 profile = load_profile(PROFILE, "cheap-lunch-brats")
 slices = cohort.cohort_slices(profile, "brats")
@@ -90,7 +91,7 @@ glue("lunch-all", str(all_of_it), display=False)
 # - A small share of the parameters is trained; how small, and what the paper's own number of them
 #   really counts, is worked out below.
 
-# %% mystnb={"figure": {"caption": "What learns in Cheap Lunch. LoRA enters the image encoder and all seven attention layers of the mask decoder; mask tokens, hyper-networks and upscaling learn as a whole.", "name": "fig-lunch-flow"}, "image": {"alt": "Boxes from left to right: a slice enters the image encoder, which has LoRA; a random point of the tumour enters the frozen prompt encoder; the mask decoder, with LoRA, gives two masks, background and target; their loss is cross-entropy plus 0.8 Dice with the truth."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "What learns in Cheap Lunch. LoRA enters the image encoder and all seven attention layers of the mask decoder; mask tokens, hyper-networks and upscaling learn as a whole.", "name": "fig-lunch-flow"}, "image": {"alt": "Boxes from left to right: a slice enters the image encoder, which has LoRA; a random point of the tumour enters the frozen prompt encoder; the mask decoder, with LoRA, gives two masks, background and target; their loss with the truth is cross-entropy plus Dice."}} tags=["hide-input"]
 figure = flow(
     [
         [Box("slice", f"1 × {side} × {side}"), Box("random pixel", "of a random class", "prompt")],
@@ -119,10 +120,10 @@ figure = flow(
 #
 # ## Two masks in place of four
 #
-# SAM's decoder has four mask tokens. Each token becomes a small kernel (by a hyper-network of its own),
-# and the kernel, run over the upscaled image, gives the logits of one mask. Cheap Lunch has two:
+# SAM's decoder has four mask {term}`tokens <token>`. Each becomes a small filter (by a hyper-network of its own),
+# and the filter, run over the upscaled image, gives the {term}`logits <logit>` of one mask. Cheap Lunch has two:
 # *background* and *target*; a {term}`softmax` over the two decides a pixel. The paper does not say how
-# they begin. Here the target's token is SAM's own for the single mask, and the background's kernel is
+# they begin. Here the target's token is SAM's own for the single mask, and the background's filter is
 # zero. Then the softmax says *target* exactly where SAM's logit is above zero:
 #
 # ```{literalinclude} ../samnb/networks/sam/class_tokens.py
@@ -170,6 +171,8 @@ trained = {
     "hyper-networks": r"output_hypernetworks_mlps",
     "upscaling": r"output_upscaling",
 }
+
+# %%
 named = pd.Series(
     {
         name: value.numel()
@@ -209,7 +212,7 @@ glue(
 # :pyobject: CheapLunch.forward
 # ```
 #
-# Section 3.3 of the paper has the loss, $L = \lambda_1 L_{CE} + \lambda_2 L_{Dice}$, with
+# The paper's loss is $L = \lambda_1 L_{CE} + \lambda_2 L_{Dice}$, with
 # $\lambda_1 = 1$ and $\lambda_2 = 0.8$. It does not say which form of Dice. Here it is that of SAMed's
 # code, on which Cheap Lunch builds: squared denominators, background included, over the whole batch.
 
@@ -324,28 +327,68 @@ str(decoder)
 # ### Exercise 2: only cross-entropy
 #
 # Train with `cheap_lunch.dice=0`. What changes, and for which tumours?
-#
-# ```{admonition} Solution
-# :class: dropdown
-# `make_record(Run(profile, "cheap_lunch", most, 1, ("cheap_lunch.dice=0",)))`. Cross-entropy counts
-# pixels, so small tumours weigh little beside the background; Dice gives every image's overlap its
-# weight. Compare `record.scans` tumour by tumour, sorted by `truth_voxels`.
-# ```
-#
+
+# %% tags=["hide-cell", "nbval-ignore-output"]
+plain = make_record(
+    Run(profile, "cheap_lunch", most, seed, ("cheap_lunch.dice=0",))
+)
+told = {
+    name: each.scans[each.scans["user"] == "point"]
+    for name, each in {
+        "both losses": record,
+        "cross-entropy": plain,
+    }.items()
+}
+# Cross-entropy counts pixels, so a small tumour weighs little beside the background; Dice gives
+# every image's overlap its weight. One seed.
+middle = told["both losses"]["truth_voxels"].median()
+pd.DataFrame(
+    {
+        name: rows["dice"].groupby(rows["truth_voxels"] > middle).mean()
+        for name, rows in told.items()
+    }
+).rename({False: "smaller tumours", True: "larger tumours"}).round(3)
+
+# %% [markdown]
 # ### Exercise 3: rank one
 #
 # Train with `sam.lora.rank=1 sam.lora.alpha=1`. How many parameters are left, and how much Dice?
-#
-# ```{admonition} Solution
-# :class: dropdown
-# LoRA shrinks to a quarter; the hyper-networks stay as they are, and are the larger part at this
-# size. So little changes.
-# ```
+
+# %% tags=["hide-cell", "nbval-ignore-output"]
+with torch.device("meta"):
+    thin = build_sam("vit_b", 512)
+    give_target_token(thin.mask_decoder)
+    adapt(thin, LoraSettings(rank=1, alpha=1, decoder=True), parts, seed=0)
+
+# %% tags=["hide-cell", "nbval-ignore-output"]
+one = make_record(
+    Run(
+        profile,
+        "cheap_lunch",
+        most,
+        seed,
+        ("sam.lora.rank=1", "sam.lora.alpha=1"),
+    )
+)
+# LoRA shrinks to a quarter; the hyper-networks stay as they are, and are the larger part.
+pd.DataFrame(
+    {
+        "trained at ViT-B": [
+            counts["all"],
+            count_parameters(thin).trainable,
+        ],
+        "Dice here, one seed": [
+            found.scans.groupby("user")["dice"].mean()["point"]
+            for found in (record, one)
+        ],
+    },
+    index=["rank four", "rank one"],
+)
 
 # %% [markdown]
 # ## Check yourself
 #
-# **1.** Why does a zero kernel for the background leave SAM's answer as it is?
+# **1.** Why does a filter of zeros for the background leave SAM's answer as it is?
 #
 # ```{admonition} Answer
 # :class: dropdown

@@ -17,7 +17,7 @@
 # (chapter-synthesis)=
 # # Making images from five
 #
-# Somebody has outlined the tumour in five slices. Can a thousand training images be made of them? Cut
+# Somebody has outlined the tumour in five {term}`slices <slice>`. Can a thousand training images be made of them? Cut
 # the tumour out, turn it, scale it, change its brightness, and paste it into a slice that has none. It
 # costs nothing but a little computing. Cheap Lunch {cite}`feng2023cheaplunch` does so with the module
 # of {cite}`en2022exemplar`, and says that it helps.
@@ -33,105 +33,74 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from samnb.data.synthesis import (
-    CachedBackgrounds,
-    Synthesis,
-    background_rows,
-)
+from samnb.data.synthesis import TRANSFORMS
 from samnb.reports import style
 from samnb.reports.diagram import Box, flow
-from samnb.reports.differences import difference
+from samnb.reports.lunch import asked
+from samnb.reports.lunch_study import read_study
+from samnb.reports.lunch_tests import in_words, paired_tests, questions
 from samnb.reports.pictures import show_slice
 from samnb.reports.synthesis import (
+    exemplar_gallery,
     lost_share,
     outline_step,
-    synthesis_gallery,
+    read_material,
 )
-from samnb.runs import records
-from samnb.runs.runner import make_record, plan
-from samnb.studies import cohorts as cohort
-from samnb.studies import load_profile
 
+# %% tags=["hide-input"]
 style.use()
-tumours = load_profile(PROFILE, "cheap-lunch-brats")
-organs = load_profile(PROFILE, "cheap-lunch-synapse")
-
-
-def material(profile):
-    """Slices, exemplars with masks, and backgrounds of the training patients."""
-    (name,) = profile.data.cohorts
-    slices = cohort.cohort_slices(profile, name)
-    train = slices.rows_of(cohort.cohort_split(profile, name).train)
-    chosen = cohort.labelled_rows(
-        profile, name, sorted(profile.data.labelled)[1]
-    )
-    empty = CachedBackgrounds(slices, background_rows(slices.labels, train))
-    return slices, *slices.load(chosen), empty
-
-
-slices, exemplars, masks, backgrounds = material(tumours)
-organ_slices, organ_exemplars, organ_masks, organ_backgrounds = material(
-    organs
+studies = {
+    "tumours": read_study(PROFILE, "cheap-lunch-brats"),
+    "organs": read_study(PROFILE, "cheap-lunch-synapse"),
+}
+tumours, organs = (study.profile for study in studies.values())
+tumour, organ = (
+    read_material(each, each.data.labelled[1]) for each in (tumours, organs)
 )
+seed = tumours.seeds[0]
 
 # %% tags=["hide-input", "nbval-ignore-output"]
-for profile in (tumours, organs):
-    for run in plan(profile):
-        off = run.changes in ((), ("synthesis.images=0",))
-        if run.system == "cheap_lunch" and run.labels and off:
-            make_record(run)
-
-
-def gain(profile):
-    """With minus without synthesis, of the same patients, by number of exemplars."""
-    cases = records.load_cases(profile, "scans", "point")
-    made, plain = (
-        cases[cases["change"] == change]
-        for change in ("", "synthesis.images=0")
-    )
-    names = [
-        name
-        for name in plain["system"].unique()
-        if name.startswith("Cheap Lunch-")
-    ]
-    return {
-        int(name.rpartition("-")[2]): difference(
-            made[made["system"] == name], plain[plain["system"] == name]
-        )
-        for name in names
+gains = {}
+for name, study in studies.items():
+    pairs = questions(study.labelled)["With synthesis or without?"]
+    gains[name] = paired_tests(asked(study.cases, "point"), pairs)
+    verdicts = gains[name]["better"].value_counts()
+    said = {
+        "the first": "better with synthesis",
+        "the second": "worse",
+        "a tie": "a tie",
     }
-
-
-gains = {"tumours": gain(tumours), "organs": gain(organs)}
-for name, found in gains.items():
-    said = "; ".join(
-        f"{count} exemplars: {one}" for count, one in sorted(found.items())
+    counted = [
+        f"{verdicts[key]} {words}"
+        for key, words in said.items()
+        if key in verdicts
+    ]
+    glue(f"synthesis-{name}", ", ".join(counted), display=False)
+    found = gains[name]["difference"]
+    glue(
+        f"synthesis-{name}-range",
+        f"{found.min():+.3f} to {found.max():+.3f}",
+        display=False,
     )
-    glue(f"synthesis-{name}", said, display=False)
-number = tumours.synthesis.images
-lost = lost_share(
-    exemplars, masks, backgrounds, tumours.synthesis, 1, range(60)
-)
-lost_organs = lost_share(
-    organ_exemplars,
-    organ_masks,
-    organ_backgrounds,
-    organs.synthesis,
-    1,
-    range(60),
-)
+
+# %% tags=["hide-input"]
+many = range(60)
+lost = lost_share(*tumour[:3], tumours.synthesis, seed, many)
+lost_organs = lost_share(*organ[:3], organs.synthesis, seed, many)
 worst = int(np.argmax(lost_organs))
 glue("synthesis-lost-tumour", f"{100 * lost[0]:.1f}", display=False)
 glue(
     "synthesis-lost-worst", f"{100 * lost_organs[worst]:.1f}", display=False
 )
-glue("synthesis-worst", organ_slices.targets[worst], display=False)
+glue("synthesis-worst", organ.targets[worst], display=False)
 
 # %% [markdown]
 # **What we found**, on {term}`phantoms <phantom>` with the {term}`pocket SAM`:
 #
-# - With synthesis minus without, mean {term}`Dice` over test scans, one point of the truth each.
-#   Tumours: {glue:text}`synthesis-tumours`. Organs: {glue:text}`synthesis-organs`.
+# - Cheap Lunch with synthesis against the plain exemplars, one comparison for each number of them.
+#   Tumours: {glue:text}`synthesis-tumours`; organs: {glue:text}`synthesis-organs`. The differences in
+#   mean {term}`Dice` over test scans: {glue:text}`synthesis-tumours-range` and
+#   {glue:text}`synthesis-organs-range`.
 # - The paper's rule for pasting, *where the value is above zero*, loses
 #   {glue:text}`synthesis-lost-tumour` % of the tumours' pixels and
 #   {glue:text}`synthesis-lost-worst` % of the {glue:text}`synthesis-worst`'s. Pasting by the mask loses
@@ -170,23 +139,16 @@ figure = flow(
 # exemplars and never swaps them.
 
 # %%
-counts = {
-    "tumours": tumours.data.labelled,
-    "organs": organs.data.labelled,
-}
-pd.DataFrame(
-    {
-        name: {
-            "numbers of exemplars": ", ".join(map(str, counts[name])),
-            "slices without any target": len(empty),
-            "images made": profile.synthesis.images,
-        }
-        for name, profile, empty in (
-            ("tumours", tumours, backgrounds),
-            ("organs", organs, organ_backgrounds),
-        )
+sets = {"tumours": (tumours, tumour), "organs": (organs, organ)}
+rows = {
+    name: {
+        "numbers of exemplars": ", ".join(map(str, profile.data.labelled)),
+        "slices without any target": len(material.backgrounds),
+        "images made": profile.synthesis.images,
     }
-)
+    for name, (profile, material) in sets.items()
+}
+pd.DataFrame(rows)
 
 # %% [markdown]
 # ## One image
@@ -195,11 +157,9 @@ pd.DataFrame(
 # the same image alone, in a batch, and on another machine.
 
 # %%
-synthesis = Synthesis(
-    exemplars, masks, backgrounds, tumours.synthesis, seed=1
-)
+synthesis = tumour.synthesis(tumours.synthesis, seed)
 alone, _ = synthesis.make([7])
-among, made = synthesis.make(range(5, 9))
+among, _ = synthesis.make(range(5, 9))
 np.array_equal(alone[0], among[2])
 
 # %% [markdown]
@@ -208,31 +168,8 @@ np.array_equal(alone[0], among[2])
 # %%
 tumours.synthesis
 
-
 # %% mystnb={"figure": {"caption": "Three exemplars in the first column, four images made of each, and the masks below, as in the paper's figure 1.", "name": "fig-synthesis-tumours"}, "image": {"alt": "Six rows of five pictures: brain slices with bright tumours, and below each row the tumours' masks. In the synthetic ones the tumour is turned, scaled, brighter or darker, and lies in another brain slice."}} tags=["hide-input"]
-def of_each(synthesis, exemplars_shown, each):
-    """Numbers of the first `each` images that are made of each of these exemplars."""
-    made_of = {
-        number: synthesis.exemplar_of(number) for number in range(400)
-    }
-    return [
-        [number for number, one in made_of.items() if one == exemplar][
-            :each
-        ]
-        for exemplar in exemplars_shown
-    ]
-
-
-def gallery(synthesis, images, drawn, shown, targets):
-    numbers = of_each(synthesis, shown, 4)
-    pairs = [synthesis.make(row) for row in numbers]
-    return synthesis_gallery(
-        images[shown], drawn[shown], np.stack([a for a, _ in pairs]),
-        np.stack([b for _, b in pairs]), targets,
-    )  # fmt: skip
-
-
-figure = gallery(synthesis, exemplars, masks, [0, 1, 2], slices.targets)
+figure = exemplar_gallery(tumour, synthesis, [0, 1, 2])
 
 # %% [markdown]
 # Some of these no radiologist would believe. Slices without tumour come mostly from the top and the
@@ -246,42 +183,27 @@ figure = gallery(synthesis, exemplars, masks, [0, 1, 2], slices.targets)
 # the other in a random order. A pixel belongs to the one that came last.
 
 # %% mystnb={"figure": {"caption": "Two exemplars with eight organs, four images made of each, and their masks.", "name": "fig-synthesis-organs"}, "image": {"alt": "Four rows of five pictures: abdominal CT slices, and below each row the masks of eight organs in colours. In the synthetic ones organs overlap and leave gaps where fat or bowel of the background shows."}} tags=["hide-input"]
-organ_synthesis = Synthesis(
-    organ_exemplars,
-    organ_masks,
-    organ_backgrounds,
-    organs.synthesis,
-    seed=1,
-)
-figure = gallery(
-    organ_synthesis,
-    organ_exemplars,
-    organ_masks,
-    [0, 1],
-    organ_slices.targets,
-)
+organ_synthesis = organ.synthesis(organs.synthesis, seed)
+figure = exemplar_gallery(organ, organ_synthesis, [0, 1])
 
 # %% [markdown]
 # ## What `> 0` loses
 #
 # Equation 1 pastes where the transformed target is above zero. That is a handy test for *there is
 # something here*, as long as the target has no black pixel. An image scaled to 0–1 has them: in CT all
-# that is darker than the window, such as gas in the stomach, is zero.
+# that is darker than the {term}`window`, such as gas in the stomach, is zero.
 
 # %%
 leaks = pd.Series(
-    [lost[0], *lost_organs],
-    index=[slices.targets[0], *organ_slices.targets],
+    [*lost, *lost_organs], index=[*tumour.targets, *organ.targets]
 )
 (100 * leaks).round(2).rename("% of pixels lost by `> 0`").to_frame()
 
 # %% mystnb={"figure": {"caption": "The same image pasted by the mask and by the paper's rule. Where the target is black the background shows through.", "name": "fig-synthesis-leak"}, "image": {"alt": "Left and middle, two nearly equal abdominal slices; right, the pixels in which they differ, inside the stomach."}} tags=["hide-input"]
-by_value = replace(organs.synthesis, compositing="positive")
-other = Synthesis(
-    organ_exemplars, organ_masks, organ_backgrounds, by_value, seed=1
+by_value = organ.synthesis(
+    replace(organs.synthesis, compositing="positive"), seed
 )
-many = range(60)
-mask_way, value_way = organ_synthesis.make(many)[0], other.make(many)[0]
+mask_way, value_way = organ_synthesis.make(many)[0], by_value.make(many)[0]
 most = int(np.abs(mask_way - value_way).sum(axis=(1, 2, 3)).argmax())
 figure, panels = style.panels(columns=3)
 show_slice(panels[0], mask_way[most, 0], title="by the mask")
@@ -299,18 +221,20 @@ show_slice(
 # large is it in real slices?
 
 # %%
+made = {
+    "tumours": synthesis.make(many),
+    "organs": organ_synthesis.make(many),
+}
 seams = pd.DataFrame(
     {
-        "as scanned": [
-            outline_step(exemplars, masks),
-            outline_step(organ_exemplars, organ_masks),
-        ],
-        "synthetic": [
-            outline_step(*synthesis.make(many)),
-            outline_step(*organ_synthesis.make(many)),
-        ],
-    },
-    index=["tumours", "organs"],
+        "as scanned": {
+            name: outline_step(each.exemplars, each.masks)
+            for name, (_, each) in sets.items()
+        },
+        "synthetic": {
+            name: outline_step(*pair) for name, pair in made.items()
+        },
+    }
 )
 seams.round(3).rename_axis("mean step across the outline, 0–1")
 
@@ -334,15 +258,7 @@ print(f"{rate:.0f} images with eight organs in a second")
 # themselves. With minus without, patients drawn whole:
 
 # %% tags=["nbval-ignore-output"]
-pd.DataFrame(
-    [
-        {"cohort": name, "exemplars": count, "gain in Dice": one.mean,
-         "low": one.low, "high": one.high, "verdict": "tie" if one.is_tie
-         else "better" if one.mean > 0 else "worse"}
-        for name, found in gains.items()
-        for count, one in sorted(found.items())
-    ]
-).round(3)  # fmt: skip
+in_words(pd.concat(gains, names=["targets", "row"]).droplevel("row"))
 
 # %% [markdown]
 # In the paper synthesis wins in both sets, in Dice, for every number of exemplars: least for nine
@@ -374,22 +290,31 @@ pd.DataFrame(
 # ### Exercise 1: one transform at a time
 #
 # Switch all transforms off but one, and look at the gallery.
-#
-# ```{admonition} Solution
-# :class: dropdown
-# `replace(tumours.synthesis, scale=0, rotation=0, flip=0, shift=0, blur=0, brightness=0, contrast=0)`
-# leaves the exponent. The tumour then keeps its place and shape, and only its greys change.
-# ```
-#
+
+# %% tags=["hide-cell"]
+off = dict.fromkeys(TRANSFORMS, 0.0)
+only = replace(
+    tumours.synthesis, **off | {"gamma": tumours.synthesis.gamma}
+)
+grey = tumour.synthesis(only, seed)
+_, kept = grey.make([0])
+# The tumour keeps its place and its shape, and only its greys change.
+np.array_equal(kept[0], tumour.masks[grey.exemplar_of(0)])
+
+# %% [markdown]
 # ### Exercise 2: nothing at all
 #
 # Switch all of them off. Which pixels of the image differ from the background?
-#
-# ```{admonition} Solution
-# :class: dropdown
-# Exactly those of the mask, and they are the exemplar's own. A test holds it.
-# ```
-#
+
+# %% tags=["hide-cell"]
+still = tumour.synthesis(replace(tumours.synthesis, **off), seed)
+image, mask = still.make([0])
+inside = mask[0, 0].astype(bool)
+# Exactly those of the mask, and they are the exemplar's own.
+own = tumour.exemplars[still.exemplar_of(0), 0]
+np.array_equal(image[0, 0][inside], own[inside])
+
+# %% [markdown]
 # ### Exercise 3: a soft seam
 #
 # How would you soften the seam, and what would become of the mask?

@@ -17,7 +17,7 @@
 # (chapter-points)=
 # # A point per organ
 #
-# If a doctor clicks once on each organ of each slice, how good are the masks, and how much of that
+# If a doctor clicks once on each organ of each {term}`slice`, how good are the masks, and how much of that
 # is the doctor's work? Cheap Lunch {cite}`feng2023cheaplunch`, the second paper of this book, is
 # measured in this way. So before we teach anything, we look at the way itself: at what a point says,
 # and at what it gives away.
@@ -26,6 +26,8 @@
 PROFILE = "pocket"
 
 # %% tags=["hide-input"]
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pandas as pd
@@ -34,24 +36,29 @@ from myst_nb import glue
 
 from samnb.evaluation.answers import exclusive
 from samnb.evaluation.metrics import dice
+from samnb.evaluation.protocols import measure_volumes
 from samnb.networks.sam.model import encode
 from samnb.networks.sam.prompting import Prompts, decode
 from samnb.networks.sam.weights import load_sam
 from samnb.prompts.users import find_user
 from samnb.reports import pictures, style
 from samnb.reports.diagram import Box, flow
-from samnb.reports.prompted import tint
+from samnb.reports.lunch_silence import told_where_absent
+from samnb.reports.prompted import show_points, tint
 from samnb.runs.run import Run
 from samnb.runs.runner import make_record
 from samnb.studies import cohorts as cohort
 from samnb.studies import load_profile
+from samnb.systems.prompted_sam import PromptedSam
 
+# %% tags=["hide-input"]
 style.use()
 profile = load_profile(PROFILE, "cheap-lunch-synapse")
 slices = cohort.cohort_slices(profile, "synapse")
 test = slices.rows_of(cohort.cohort_split(profile, "synapse").test)
 organs = list(slices.targets)
-side = slices.side
+side, liver = slices.side, organs.index("liver")
+EXACT = cv2.DIST_L2, cv2.DIST_MASK_PRECISE
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 record = make_record(Run(profile, "sam", 0, profile.seeds[0]))
@@ -134,40 +141,13 @@ pd.DataFrame(points.int().numpy(), index=organs, columns=["x", "y"])
 
 # %% mystnb={"figure": {"caption": "Left, the organs of one slice, each with its point. Right, the distance transform of the liver: brighter is deeper, and the star stands where it is deepest.", "name": "fig-points"}, "image": {"alt": "Left, an abdominal slice with up to eight outlined organs and a star in each. Right, the liver alone, brightest in its middle, where the star is."}} tags=["hide-input"]
 figure, (left, right) = style.panels(columns=2)
-pictures.show_slice(
-    left, image[0, 0].numpy(), title="eight organs, eight points"
-)
-for number, (x, y) in enumerate(points.tolist()):
-    left.contour(
-        truth[0, number],
-        levels=[0.5],
-        colors=style.TARGETS[number],
-        linewidths=1.2,
-    )
-    if labels[number] == 1:
-        left.plot(
-            x,
-            y,
-            "*",
-            color=style.PROMPT,
-            markersize=9,
-            markeredgecolor="black",
-            mew=0.6,
-        )
-liver = organs.index("liver")
-depth = cv2.distanceTransform(
-    masks[0, liver].numpy(), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
-)
-pictures.show_slice(
-    right, depth / depth.max(), title="how deep in the liver"
-)
-right.plot(
-    *points[liver].tolist(),
-    "*",
-    color=style.PROMPT,
-    markersize=11,
-    markeredgecolor="black",
-)
+pictures.show_slice(left, image[0, 0].numpy(), title="eight organs")
+for outline, colour in zip(truth[0], style.TARGETS, strict=True):
+    left.contour(outline, levels=[0.5], colors=colour, linewidths=1.2)
+show_points(left, points, labels, size=9)
+depth = cv2.distanceTransform(masks[0, liver].numpy(), *EXACT)
+pictures.show_slice(right, depth / depth.max(), title="depth in the liver")
+show_points(right, points[[liver]], labels[[liver]])
 
 # %% [markdown]
 # ## One question for each organ
@@ -178,16 +158,12 @@ right.plot(
 # %%
 sam = load_sam("pocket", side=side).eval()
 asked = torch.nonzero(labels == 1)[:, 0]
+same_image = torch.zeros(len(asked), dtype=torch.long)
+clicks = Prompts(
+    same_image, points=points[asked, None], labels=labels[asked, None]
+)
 with torch.no_grad():
-    answer = decode(
-        sam,
-        encode(sam, image),
-        Prompts(
-            torch.zeros(len(asked), dtype=torch.long),
-            points=points[asked, None],
-            labels=labels[asked, None],
-        ),
-    )
+    answer = decode(sam, encode(sam, image), clicks)
 logits = answer.at_side(side).best_of_three()[0]
 
 # %% [markdown]
@@ -228,7 +204,7 @@ for place, number in enumerate(asked.tolist()):
 # ## The middle, or anywhere
 #
 # The paper gives each system the middle of the organ in its tables 1 to 4, and a random pixel of it in
-# tables 5 and 6. Both users are in the {term}`record`, slice by slice and organ by organ.
+# tables 5 and 6. Both users are in the record, slice by slice and organ by organ.
 
 # %% tags=["nbval-ignore-output"]
 table = scans.pivot_table(
@@ -260,40 +236,25 @@ samed = make_record(Run(profile, "samed_s", most, profile.seeds[0]))
 (answers,) = samed.answers.values()
 
 # %%
-present = slices.labels[answers.rows] == 1
-scan_of = slices.index["scan"].to_numpy()[answers.rows]
-rows = []
-for number, organ in enumerate(organs):
-    masks_of, truth_of = (
-        answers.masks(target=number),
-        slices.masks[answers.rows, number],
-    )
-    told = masks_of & present[:, number, None, None]
-    for scan in dict.fromkeys(scan_of):
-        here = scan_of == scan
-        whole = [
-            each[here][None]
-            for each in (masks_of, told, np.asarray(truth_of))
-        ]
-        rows.append(
-            (
-                organ,
-                dice(whole[0], whole[2])[0],
-                dice(whole[1], whole[2])[0],
-            )
-        )
-gained = pd.DataFrame(
-    rows, columns=["organ", "alone", "told where it is absent"]
-)
-gained = gained.groupby("organ", sort=False).mean()
-gained.loc["mean"] = gained.mean()
-gain = (
-    gained.loc["mean", "told where it is absent"]
-    - gained.loc["mean", "alone"]
-)
-glue("points-gain", f"{gain:.3f}", display=False)
+told = told_where_absent(answers, slices)
+both = {"alone": answers, "told where it is absent": told}
+measured = {
+    name: measure_volumes(each, slices, "synapse")[1]
+    for name, each in both.items()
+}
+gain = pd.DataFrame(
+    {
+        name: rows.groupby("target", sort=False)["dice"].mean()
+        for name, rows in measured.items()
+    }
+).rename_axis("organ")
+gain.loc["mean"] = gain.mean()
+gain.round(3)
+
+# %% tags=["hide-input"]
+alone, with_absence = gain.loc["mean"]
+glue("points-gain", f"{with_absence - alone:.3f}", display=False)
 glue("points-most-labels", most, display=False)
-gained.round(3)
 
 # %% [markdown]
 # Presence alone is worth {glue:text}`points-gain` of mean Dice to SAMed with
@@ -308,7 +269,7 @@ gained.round(3)
 # | what is outside at the image's border | beyond it is outside |
 # | which pixel, where several are deepest | the first, row by row |
 # | who gets a pixel that several organs claim | the largest logit |
-# | which of SAM's masks counts zero-shot | the one with the highest score |
+# | which of SAM's masks counts {term}`zero-shot` | the one with the highest score |
 # | whether an organ without a point can be answered | it stays empty |
 #
 # ## What we would do
@@ -318,8 +279,8 @@ gained.round(3)
 # click.
 
 # %%
-clicks = (slices.labels[test] == 1).sum()
-per_scan = clicks / slices.index.loc[test, "scan"].nunique()
+shown = (slices.labels[test] == 1).sum()
+per_scan = shown / slices.index.loc[test, "scan"].nunique()
 glue("points-clicks", f"{per_scan:.0f}", display=False)
 
 # %% [markdown]
@@ -330,33 +291,50 @@ glue("points-clicks", f"{per_scan:.0f}", display=False)
 # ### Exercise 1: three points
 #
 # Give three points to each organ. Which organs gain most?
-#
-# ```{admonition} Solution
-# :class: dropdown
-# `find_user("3 points").prompts(truth, ["a slice"])` has them in `points[0]`, three for each organ.
-# Long organs such as the pancreas gain most: one point says little about their ends.
-# ```
-#
+
+# %% tags=["hide-cell"]
+method = PromptedSam(sam, exclusive=True)
+three = find_user("3 points").prompts(truth, ["a slice"])
+found = {"one point": prompts, "three points": three}
+answers = {
+    name: method.answer(method.begin(image), said)
+    for name, said in found.items()
+}
+gained = {
+    name: dice(answer.masks[0, asked].numpy(), truth[0, asked].numpy())
+    for name, answer in answers.items()
+}
+# One slice: organs of which one point says too little gain, others may lose.
+pd.DataFrame(gained, index=scores.index).round(2)
+
+# %% [markdown]
 # ### Exercise 2: the second deepest
 #
 # Move every point by five pixels to the right and ask again. How much does the Dice change?
-#
-# ```{admonition} Solution
-# :class: dropdown
-# `Prompts(..., points=points[asked, None] + torch.tensor([5.0, 0.0]), ...)`. Large organs do not
-# notice; the point of a small one, such as the aorta or the gallbladder, may then lie outside it, and
-# SAM answers about something else.
-# ```
-#
+
+# %% tags=["hide-cell"]
+aside = replace(prompts, points=prompts.points + torch.tensor([5.0, 0.0]))
+moved = method.answer(method.begin(image), aside).masks[0, asked]
+# Large organs hardly notice. The point of a small one may now lie outside of it, and SAM answers
+# about something else.
+pd.DataFrame(
+    {
+        "deepest": gained["one point"],
+        "five pixels aside": dice(moved.numpy(), truth[0, asked].numpy()),
+        "pixels of the organ": truth[0, asked].sum(dim=(1, 2)).numpy(),
+    },
+    index=scores.index,
+).round(2)
+
+# %% [markdown]
 # ### Exercise 3: silence for nothing
 #
 # What would a system score that never answers, if each slice and each organ counted alike?
-#
-# ```{admonition} Solution
-# :class: dropdown
-# Two empty masks have Dice one. So silence earns the share of absent pairs, `absent` above. This is
-# why the papers on many organs measure whole scans.
-# ```
+
+# %% tags=["hide-cell"]
+# Two empty masks have Dice one, so silence earns the share of absent pairs. This is why the papers
+# on many organs measure whole scans.
+print(f"{(slices.labels[test] != 1).mean():.2f}")
 
 # %% [markdown]
 # ## Check yourself
