@@ -242,7 +242,7 @@ learned = load_method(run)
 {name: round(value) for name, value in record.facts["seconds"].items()}
 
 # %% mystnb={"figure": {"caption": "The loss of this training, on images synthesised of the exemplars, step by step.", "name": "fig-lunch-loss"}, "image": {"alt": "A curve that falls steeply at first and then levels off."}} tags=["hide-input", "nbval-ignore-output"]
-figure, (axes,) = style.panels(columns=1, panel_height=2.6)
+figure, axes = style.panels(columns=1, panel_height=2.6)
 history = pd.DataFrame(record.facts["history"])
 axes.plot(history["step"], history["loss"])
 style.label(axes, "step", "loss")
