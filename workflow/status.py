@@ -20,7 +20,7 @@ from samnb.runs.keys import identify, standing
 from samnb.runs.records import all_records, read_record, run_of
 from samnb.runs.runner import plan
 from samnb.studies import Profile, studies_of
-from samnb.studies.cohorts import cohort_slices
+from samnb.studies.volumes import cohort_view
 
 MORE = "not of the book's tables"
 
@@ -53,10 +53,10 @@ def write_page(profiles: Iterable[Profile]) -> str:
 def _data(profile: Profile) -> str:
     rows = []
     for name, settings in profile.data.cohorts.items():
-        slices = cohort_slices(profile, name)
+        shown = cohort_view(profile, name)
         kind = "real" if settings.phantom is None else "phantom"
-        rows.append([name, kind, ", ".join(settings.targets), len(slices.patients), len(slices)])
-    return table(["cohort", "real or phantom", "target", "patients", "slices"], rows)
+        rows.append([name, kind, ", ".join(settings.targets), len(shown.patients), len(shown)])
+    return table(["cohort", "real or phantom", "target", "patients", "slices or volumes"], rows)
 
 
 def _derived(profiles: set[str]) -> str:

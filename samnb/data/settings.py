@@ -60,6 +60,15 @@ class VolumeSettings:
 
 
 @dataclass(frozen=True)
+class PatchSettings:
+    """What a network sees of a volume at once: parts of it, in training and in testing."""
+
+    size: tuple[int, int, int]  # voxels: slices, rows, columns
+    # Of the patches that teach, the share that has a voxel of a target in its middle (nnU-Net's).
+    around_target: float = 0.33
+
+
+@dataclass(frozen=True)
 class SplitSettings:
     """Patients per split; what is not named is empty."""
 
@@ -80,3 +89,5 @@ class DataSettings:
     choice: str = "random"  # of the labelled slices; "richest": those with most targets
     smallest: int = 1  # pixels of the targets together, on the scan's grid, in a labelled slice
     exclusive: bool = False  # a pixel belongs to one target at most
+    view: str = "slices"  # what networks see; or "volumes": then `labelled` counts volumes
+    patches: PatchSettings | None = None  # null: the study sees slices

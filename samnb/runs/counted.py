@@ -13,6 +13,7 @@ from samnb.base.paths import CHECKOUT
 from samnb.data.layouts import LAYOUTS
 from samnb.runs.run import Run
 from samnb.studies.protocols import measure_of
+from samnb.studies.volumes import sees_volumes
 from samnb.systems.registry import find_system
 
 STAGES = ("slices", "weights", "answers", "measures")
@@ -28,6 +29,27 @@ ROOTS = {
     "answers": ("samnb.runs.examine.examine_run", "samnb.evaluation.answers.Answers"),
     "measures": ("samnb.runs.examine.measure_run", "samnb.evaluation.answers.Answers"),
 }
+# Of runs on volumes in place of those.
+ROOTS_OF_VOLUMES = {
+    "slices": ("samnb.data.volumes.build_volume", "samnb.data.volumes.join_volumes"),
+    "weights": (
+        "samnb.runs.train.build",
+        "samnb.runs.volumes.train_on_volumes",
+        "samnb.runs.volume_data.find_training_volumes",
+        "samnb.data.volumes.VolumeSet",
+    ),
+    "answers": (
+        "samnb.runs.volumes.examine_on_volumes",
+        "samnb.evaluation.volumes.VolumeAnswers",
+        "samnb.data.volumes.VolumeSet",
+    ),
+    "measures": (
+        "samnb.runs.volumes.measure_on_volumes",
+        "samnb.evaluation.volumes.VolumeAnswers",
+        "samnb.data.volumes.VolumeSet",
+    ),
+}
+MEASURED = ("samnb.runs.examine.measure_run", "samnb.runs.volumes.measure_on_volumes")
 # Not counted in what is learned: what comes of it is hashed instead (slices, splits, settings), or
 # it computes nothing that a record keeps but costs.
 UNCOUNTED = tuple(
@@ -39,9 +61,10 @@ UNCOUNTED = tuple(
                  *(f"base/{name}.py" for name in ("paths", "workers")))
 )  # fmt: skip
 USERS = ("samnb/prompts/users.py", "samnb/prompts/points.py")
-# In an uncounted folder, but they read the slices, and make others of them.
+# In an uncounted folder, but they read slices or volumes, and make others of them.
 COUNTED = tuple(
-    f"samnb/data/{name}.py" for name in ("slices", "synthesised", "synthesis", "transforms")
+    f"samnb/data/{name}.py"
+    for name in ("slices", "synthesised", "synthesis", "transforms", "volumes", "patches")
 )
 SYNTHESIS = (
     "samnb.data.synthesised.SynthesisedSlices",
@@ -56,13 +79,15 @@ def code_of(run: Run, root: Path = CHECKOUT) -> dict[str, list[Definition]]:
     kinds = {cohort.phantom.kind for cohort in run.settings.data.cohorts.values() if cohort.phantom}
     listed = {_dotted(LAYOUTS[cohort.layout]) for cohort in run.settings.data.cohorts.values()}
     drawn = {f"samnb.phantoms.{kind}.write_patient" for kind in kinds}
-    made = SYNTHESIS if run.labels and run.settings.synthesis.images else ()
-    measured = _dotted(measure_of(run.settings))
+    whole = sees_volumes(run.settings)
+    known = ROOTS_OF_VOLUMES if whole else ROOTS
+    made = SYNTHESIS if run.labels and run.settings.synthesis.images and not whole else ()
+    measured = () if whole else (_dotted(measure_of(run.settings)),)
     roots = {
-        **ROOTS,
-        "slices": [*ROOTS["slices"], *sorted(listed | drawn)],
-        "weights": [*ROOTS["weights"], *own, *made],
-        "measures": [*ROOTS["measures"], measured],
+        **known,
+        "slices": [*known["slices"], *sorted(listed | drawn)],
+        "weights": [*known["weights"], *own, *made],
+        "measures": [*known["measures"], *measured],
     }
 
     def ends(stage: str, each: Definition) -> bool:
@@ -97,4 +122,4 @@ def _not_slicing(definition: Definition) -> bool:
 
 def _measures(definition: Definition) -> bool:
     """Where asking ends and measuring, a stage of its own, begins."""
-    return f"{definition.module}.{definition.name}" == ROOTS["measures"][0]
+    return f"{definition.module}.{definition.name}" in MEASURED

@@ -30,7 +30,8 @@ from samnb.runs.data import test_cohorts, training_cohort
 from samnb.runs.records import Record
 from samnb.runs.run import Run
 from samnb.studies import Profile
-from samnb.studies.cohorts import cohort_slices, cohort_split
+from samnb.studies.cohorts import cohort_split
+from samnb.studies.volumes import cohort_view, sees_volumes
 from samnb.systems.registry import find_system
 from samnb.systems.system import System
 
@@ -206,13 +207,14 @@ def _settings(run: Run) -> dict[str, Any]:
     system = find_system(run.system)
     kept = {name: values[name] for name in system.settings}
     kept["learning"] = asdict(train.learning(run))
-    kept["slices"] = values["data"]["slices"]
+    seen = ("volumes", "patches") if sees_volumes(profile) else ("slices",)
+    kept |= {name: values["data"][name] for name in seen}
     if "sam" in kept:
         kept["sam"]["weights"] = _weights(profile.sam)
     if system.prompted:
         kept["users"] = list(profile.users)
     # What is at its default is not named, so that older records keep their keys.
-    if run.labels and profile.synthesis.images:
+    if run.labels and profile.synthesis.images and not sees_volumes(profile):
         kept["synthesis"] = values["synthesis"]
     if profile.data.exclusive:
         kept["exclusive"] = True
@@ -241,13 +243,19 @@ def _weights(settings: SamSettings) -> str | None:
 
 
 def _data(run: Run) -> dict[str, str]:
-    """Slices of every cohort in use, who is trained and tested on, and the slices with masks."""
+    """Slices of every cohort in use, who is trained and tested on, and the slices with masks.
+
+    Of a run on volumes all of it is about volumes; stages and their parts keep their names.
+    """
     profile, seen = run.settings, run.data
     trained = training_cohort(profile)
     found, parts = data_of(profile), cohort_split(profile, trained).parts()
-    marked = seen.slices.index.loc[seen.labelled, ["scan", "slice"]].astype(str)
+    if sees_volumes(profile):
+        marked = seen.volumes.index.loc[seen.labelled, ["scan"]]
+    else:
+        marked = seen.slices.index.loc[seen.labelled, ["scan", "slice"]].astype(str)
     return found | {
-        "training slices": found[f"slices of {trained}"],
+        "training slices": found[f"{profile.data.view} of {trained}"],
         "training split": hash_of({name: parts[name] for name in ("train", "validation")}),
         "labelled slices": hash_of(marked.to_numpy().tolist()),
     }
@@ -258,8 +266,8 @@ def data_of(profile: Profile) -> dict[str, str]:
     found = {}
     for name in dict.fromkeys([training_cohort(profile), *test_cohorts(profile)]):
         made = profile.data.cohorts[name].phantom is not None
-        known = _recipe(profile, name) if made else _content(cohort_slices(profile, name).folder)
-        found[f"slices of {name}"] = known
+        known = _recipe(profile, name) if made else _content(cohort_view(profile, name).folder)
+        found[f"{profile.data.view} of {name}"] = known
         found[f"split of {name}"] = hash_of(cohort_split(profile, name).parts())
     return found
 
@@ -274,7 +282,8 @@ def _recipe(profile: Profile, cohort: str) -> str:
     known["target"] = ", ".join(known.pop("targets"))  # as when there was one: records say so
     if not known["channels"]:
         known.pop("channels")
-    return hash_of([known, asdict(profile.data.slices), profile.seed])
+    seen = profile.data.volumes if sees_volumes(profile) else profile.data.slices
+    return hash_of([known, asdict(seen), profile.seed])
 
 
 @lru_cache(maxsize=32)

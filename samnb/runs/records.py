@@ -7,6 +7,8 @@ A record lies in RESULTS/runs/PROFILE/SYSTEM/LABELS/seed-N[/CHANGES]:
                     cohort and test scan, without a slice (3D, mm, of the slices used, on that grid)
     answers.npz     the masks of all test slices as packed bits, presence, boxes, peaks of maps; and
                     of a few of them, for pictures, all that the system said
+
+Of a run on volumes the table has rows of scans alone, and the masks are those of whole volumes.
 """
 
 import gzip
@@ -23,6 +25,7 @@ from samnb.base.errors import DataError, SamnbError
 from samnb.base.files import read_json, write_json
 from samnb.evaluation.answers import Answers
 from samnb.evaluation.protocols import VOXELS
+from samnb.evaluation.volumes import VolumeAnswers
 from samnb.method import Answer
 from samnb.prompts.users import NOBODY
 from samnb.runs.run import Run, runs_folder
@@ -72,10 +75,17 @@ class Record:
         return rows[["cohort", "target", "user", "patient", "scan", *OF_SCANS, *more]]
 
     @property
-    def answers(self) -> dict[Asked, Answers]:
+    def answers(self) -> dict[Asked, Answers | VolumeAnswers]:
         """By cohort and user, of all test slices; empty for a record older than they are."""
         stored = self._stored()
         asked = [name.split("/")[:2] for name in stored if name.endswith("/bits")]
+        if any(name.endswith("/shapes") for name in stored):
+            return {
+                (cohort, user): VolumeAnswers(
+                    *(stored[f"{cohort}/{user}/{name}"] for name in ("rows", "shapes", "bits"))
+                )
+                for cohort, user in asked
+            }
         return {
             (cohort, user): Answers(
                 **{
@@ -98,8 +108,10 @@ class Record:
 
     @property
     def all_pictures(self) -> dict[str, np.ndarray]:
-        """The same about all targets: masks (n, K, S, S) bool."""
+        """The same about all targets: masks (n, K, S, S) bool; of a run on volumes none."""
         stored = self._stored()
+        if "side" not in stored:
+            return {}
         side = int(stored["side"])
         shown = {name.removeprefix(PICTURED): value
                  for name, value in stored.items() if name.startswith(PICTURED)}  # fmt: skip
@@ -130,7 +142,7 @@ class Contents:
 
     facts: dict[str, Any]
     cases: pd.DataFrame
-    answers: dict[Asked, Answers]
+    answers: dict[Asked, Answers | VolumeAnswers]
     pictures: dict[str, np.ndarray]
 
 
@@ -206,12 +218,12 @@ def write_record(run: Run, contents: Contents) -> Record:
 def _packed(contents: Contents) -> dict[str, np.ndarray]:
     """The arrays of answers and pictures under the names they have in the file."""
     shown = dict(contents.pictures)
-    stored = {"side": np.int64(shown["masks"].shape[-1])}
+    stored = {"side": np.int64(shown["masks"].shape[-1])} if shown else {}
     for name in ("masks", "alternatives"):
         if name in shown:
             shown[name] = np.packbits(shown[name], axis=-1)
     for (cohort, user), given in contents.answers.items():
-        for field in fields(Answers):
+        for field in fields(given):
             value = getattr(given, field.name)
             if isinstance(value, np.ndarray):
                 stored[f"{cohort}/{user}/{field.name}"] = value

@@ -4,10 +4,10 @@ from torch import nn
 
 from samnb.base.checkout import commit
 from samnb.base.errors import SamnbError
-from samnb.runs.examine import examine_run, measure_run
 from samnb.runs.keys import Identity, identity_of
 from samnb.runs.records import Contents, Record, table_text, write_record
 from samnb.runs.run import Run
+from samnb.runs.views import examine_run, measure_run
 
 
 def answers_hold(record: Record, identity: Identity) -> bool:

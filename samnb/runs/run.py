@@ -15,7 +15,9 @@ import yaml
 from samnb.base.errors import SamnbError
 from samnb.base.paths import results_root
 from samnb.runs.data import TrainingData, find_training_data
+from samnb.runs.volume_data import TrainingVolumes, find_training_volumes
 from samnb.studies import Profile, build
+from samnb.studies.volumes import sees_volumes
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,10 @@ class Run:
         return apply_changes(self.profile, self.changes)
 
     @cached_property
-    def data(self) -> TrainingData:
+    def data(self) -> TrainingData | TrainingVolumes:
         """What it learns from. Looked up once: to list thousands of pictures takes seconds."""
-        return find_training_data(self)
+        find = find_training_volumes if sees_volumes(self.settings) else find_training_data
+        return find(self)
 
     def __getstate__(self) -> dict[str, Any]:
         """Another process looks for itself: slices are mapped from the disk, not sent."""

@@ -32,11 +32,12 @@ from samnb.evaluation import costs
 from samnb.networks.sam.lora import count_parameters
 from samnb.prompts.users import NOBODY
 from samnb.runs import train
-from samnb.runs.examine import examine_run, save_run_adapter
+from samnb.runs.examine import save_run_adapter
 from samnb.runs.keys import Identity, first_run, identify, identity_of, standing
 from samnb.runs.records import Record, read_record, write_record
 from samnb.runs.remeasure import answers_hold, measure_again
 from samnb.runs.run import Run
+from samnb.runs.views import check_view, examine_run, train_run
 from samnb.studies import Profile
 from samnb.systems.registry import SYSTEMS, find_system
 from samnb.systems.system import System
@@ -210,7 +211,7 @@ def _is_possible(system: System, profile: Profile) -> bool:
     """
     prompts = any(user != str(NOBODY) for user in profile.users)
     planned = system.learning in profile.learning and (prompts or not system.prompted)
-    return planned and system.labels != "as first"
+    return planned and system.labels != "as first" and profile.data.view in system.views
 
 
 def _seeds(profile: Profile, system: str) -> tuple[int, ...]:
@@ -239,13 +240,16 @@ def _check(run: Run) -> None:
             "A run is made by one process, and a launcher has started several.",
             "without it, `samnb run ... --workers N` gives each of N runs a GPU of its own.",
         )
+    check_view(run)
     known = label_counts(run.settings, run.system)
     if run.labels not in known:
         numbers = " or ".join(str(count) for count in known if count is not None)
         asked = "all labels" if run.labels is None else f"{run.labels} labels"
         raise SamnbError(
             f"{find_system(run.system).title} cannot be run with {asked}.",
-            f"use {numbers} labelled slices." if numbers else "give no number of labels.",
+            f"use {numbers} labelled {run.settings.data.view}."
+            if numbers
+            else "give no number of labels.",
         )
     if run.seed < 0:
         raise SamnbError(f"No seed {run.seed}.", "use a number from 0 on.")
@@ -317,7 +321,7 @@ def _taught(
 def _learn(run: Run, key: str, method: nn.Module, progress: bool, events: bool) -> dict[str, Any]:
     """Train, leave the weights (and what TensorBoard shows) on the disk, and say how it went."""
     training, kept = _training(key), _trained(key)
-    trained = train.train(run, method, training, progress, events)
+    trained = train_run(run, method, training, progress, events)
     # Cloned, since networks may hold one layer under two names, which the format refuses.
     weights = {name: value.cpu().clone() for name, value in trained.weights.items()}
     with atomic_path(kept / WEIGHTS) as temporary:

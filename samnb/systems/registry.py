@@ -6,6 +6,7 @@ from samnb.systems import (
     box_taught,
     cam_alone,
     cheap_lunch,
+    diffusion,
     multimix,
     nnunet,
     prompted_sam,
@@ -13,9 +14,12 @@ from samnb.systems import (
     sam_mix_improved,
     sam_pp,
     samed,
+    swin_unetr,
     trained_sam,
     transunet,
     unet,
+    unet_3d,
+    unetr,
 )
 from samnb.systems.system import System
 
@@ -25,6 +29,7 @@ FILES = (
     *(unet, nnunet, transunet, multimix),
     *(prompted_sam, box_taught, trained_sam),
     *(cheap_lunch, samed, attention_unet),
+    *(unet_3d, unetr, swin_unetr, diffusion),
 )
 
 SYSTEMS: dict[str, System] = {

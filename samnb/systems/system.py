@@ -8,8 +8,11 @@ from typing import Any
 from torch import nn
 
 from samnb.base.errors import SamnbError
+from samnb.data.layouts import CHANNELS
+from samnb.data.settings import CohortSettings
 from samnb.training.settings import LearningSettings
 
+COLOURED = {"refuge", "isic"}  # layouts of photographs
 UNTAUGHT = ("nothing", "as first")  # labels of systems that are not trained themselves
 
 
@@ -26,7 +29,7 @@ class System:
     what the first system saw, and nothing more is learned. schedule:
     from the profile to settings for learning of its own. prompted: it answers users who prompt;
     others find their own prompts, or need none. needs_target: a slice without any target teaches it
-    nothing, so none is shown.
+    nothing, so none is shown. views: what it can see, "slices", "volumes" or both.
     """
 
     title: str
@@ -38,20 +41,34 @@ class System:
     schedule: Callable[..., LearningSettings] | None = None
     prompted: bool = False
     needs_target: bool = False
+    views: tuple[str, ...] = ("slices",)
+
+
+def channels_of(cohort: CohortSettings) -> int:
+    """Channels of the cohort's images: those it names, else all that its layout has."""
+    if cohort.layout in COLOURED:
+        return 3
+    return len(cohort.channels or CHANNELS.get(cohort.layout, ("grey",)))
 
 
 class Declared:
     """A profile of which only declared parts can be read, so that a run's key misses none.
 
-    Of `data` everyone may know how slices are made, which targets there are and whether they
-    exclude each other, and nothing else.
+    Of `data` everyone may know how slices are made, how many channels they have, which targets
+    there are and whether they exclude each other, and nothing else. In a study of volumes it is
+    their patches and their spacing (mm, or None) in place of the slices.
     """
 
     def __init__(self, profile: Any, parts: tuple[str, ...], who: str):
         self._profile, self._parts, self._who = profile, parts, who
         data = profile.data
-        targets = next(iter(data.cohorts.values())).targets
-        self.data = SimpleNamespace(slices=data.slices, targets=targets, exclusive=data.exclusive)
+        cohort = next(iter(data.cohorts.values()))
+        seen = {"slices": data.slices}
+        if data.view == "volumes":
+            seen = {"patches": data.patches, "spacing": data.volumes.spacing}
+        self.data = SimpleNamespace(
+            **seen, channels=channels_of(cohort), targets=cohort.targets, exclusive=data.exclusive
+        )
 
     def __getattr__(self, name: str) -> Any:
         if name in self._parts or name.startswith("__"):

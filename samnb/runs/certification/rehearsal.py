@@ -24,19 +24,23 @@ import torch
 from torch import Tensor, nn
 
 from samnb.base.files import sha256
+from samnb.data import slices as slice_cache
+from samnb.data import volumes as volume_cache
 from samnb.data.layouts import ScanFiles, list_scans
-from samnb.data.slices import SliceSet, prepare
+from samnb.data.slices import SliceSet
+from samnb.data.volumes import VolumeSet
 from samnb.evaluation import answers
 from samnb.method import Answer, UserPrompts
 from samnb.networks.sam.lora import count_parameters
 from samnb.phantoms import write_cohort
-from samnb.runs import data, examine, train
+from samnb.runs import data, examine, train, views, volume_data, volumes
 from samnb.runs.certification.made_masks import note_made_measures
 from samnb.runs.data import test_cohorts, training_cohort
 from samnb.runs.run import Run
 from samnb.runs.runner import first_run
 from samnb.studies import Profile
 from samnb.studies.cohorts import cohort_scans, cohort_slices, cohort_split
+from samnb.studies.volumes import cohort_view, sees_volumes
 from samnb.systems.registry import find_system
 from samnb.systems.system import UNTAUGHT
 from samnb.training.loop import TrainingSettings
@@ -74,7 +78,7 @@ def trace(run: Run, cut: bool = True) -> Trace:
     notes = _Notes()
     _note_plan(run, notes)
     for name in _cohorts(run):
-        _note_slices(cohort_slices(run.settings, name), name, notes)
+        _note_view(cohort_view(run.settings, name), name, notes)
     with tempfile.TemporaryDirectory() as folder, _shortened(cut):
         _perform(shortened(run) if cut else run, Path(folder), notes, cut)
     if cut:
@@ -89,9 +93,12 @@ def trace_slices(profile: Profile) -> Trace:
         with tempfile.TemporaryDirectory() as folder:
             scans = _scans_from_nothing(profile, name, Path(folder) / "scans", notes)
             cache = Path(folder) / "cache"
-            slices, _ = prepare(scans, profile.data.slices, cache, workers=1, progress=False)
-            _note_slices(slices, name, notes)
-            for scan, record in slices.scans.items():
+            whole = sees_volumes(profile)
+            prepare = (volume_cache if whole else slice_cache).prepare
+            settings = profile.data.volumes if whole else profile.data.slices
+            made, _ = prepare(scans, settings, cache, workers=1, progress=False)
+            _note_view(made, name, notes)
+            for scan, record in made.scans.items():
                 known = {each: value for each, value in record.items() if each != "targets"}
                 notes("slices", f"geometry of {scan}", known)
     return notes.found
@@ -177,16 +184,19 @@ def _note_plan(run: Run, notes: _Notes) -> None:
     for name, rows in used.items():
         notes("plan", f"{name} rows", rows.astype(np.int64))
     for name in test_cohorts(run.settings):
-        rows = cohort_slices(run.settings, name).rows_of(cohort_split(run.settings, name).test)
+        rows = cohort_view(run.settings, name).rows_of(cohort_split(run.settings, name).test)
         notes("plan", f"tested rows of {name}", rows.astype(np.int64))
     if before := first_run(run):
         _note_plan(before, notes)
 
 
-def _note_slices(slices: SliceSet, name: str, notes: _Notes) -> None:
-    notes("slices", f"images of {name}", slices.images)
-    notes("slices", f"masks of {name}", slices.masks)
-    notes("slices", f"table of {name}", slices.index)
+def _note_view(seen: SliceSet | VolumeSet, name: str, notes: _Notes) -> None:
+    whole = isinstance(seen, VolumeSet)
+    pairs = map(seen.arrays, range(len(seen))) if whole else [(seen.images, seen.masks)]
+    for images, masks in pairs:
+        notes("slices", f"images of {name}", images)
+        notes("slices", f"masks of {name}", masks)
+    notes("slices", f"table of {name}", seen.index)
 
 
 @contextmanager
@@ -207,6 +217,10 @@ def _shortened(cut: bool) -> Iterator[None]:
         patch.object(data, "WATCHED", WATCHED),
         patch.object(train, "training_settings", impatient),
         patch.object(examine, "_test_rows", few),
+        patch.object(volume_data, "WATCHED", SCANS),
+        patch.object(
+            volumes, "_test_rows", lambda *asked, whole=volumes._test_rows: whole(*asked)[:SCANS]
+        ),
     ):
         yield
 
@@ -252,9 +266,12 @@ def _perform(run: Run, folder: Path, notes: _Notes, cut: bool) -> nn.Module:
 
 def _note_loss(run: Run, method: nn.Module, notes: _Notes) -> None:
     """The losses of one batch, where nothing is learned: so that they are passed here as well."""
-    slices = cohort_slices(run.settings, training_cohort(run.settings))
-    rows, marked = np.arange(len(slices)), np.flatnonzero(slices.index["label"] == 1)
-    stream = train.training_batches(slices, rows, marked, train.learning(run), run.seed)
+    seen, learning = cohort_view(run.settings, training_cohort(run.settings)), train.learning(run)
+    rows, marked = np.arange(len(seen)), np.flatnonzero(seen.index["label"] == 1)
+    if patches := sees_volumes(run.settings) and run.settings.data.patches:
+        stream = volumes.patch_batches(seen, marked, patches, learning.batch, run.seed)
+    else:
+        stream = train.training_batches(seen, rows, marked, learning, run.seed)
     torch.manual_seed(run.seed)
     notes("losses", "not learned", method.train().forward(next(stream(0))))
 
@@ -262,10 +279,12 @@ def _note_loss(run: Run, method: nn.Module, notes: _Notes) -> None:
 def _validate(run: Run, method: nn.Module, notes: _Notes) -> None:
     """By what a training is validated, also where this one is not: on a few test slices."""
     cohort = training_cohort(run.settings)
-    slices = cohort_slices(run.settings, cohort)
-    rows = examine._test_rows(run.settings, cohort)[:WATCHED]
-    seen = replace(run.data, slices=slices, watched=rows)
-    validate = train._validator(seen, train.precision(run), train.users_of(run)[0])
+    whole, shown = sees_volumes(run.settings), cohort_view(run.settings, cohort)
+    room = volumes if whole else examine
+    rows = room._test_rows(run.settings, cohort)[:WATCHED]
+    seen = replace(run.data, **{run.settings.data.view: shown}, watched=rows)
+    room = volumes if whole else train
+    validate = room._validator(seen, train.precision(run), train.users_of(run)[0])
     notes("validation", "of a few slices", validate(method))
 
 
@@ -280,7 +299,10 @@ def _train_until_killed(run: Run, method: nn.Module, folder: Path, notes: _Notes
 def _train(
     run: Run, method: nn.Module, folder: Path, notes: _Notes, killed_at: int | None = None
 ) -> Any:
-    stream, forward = train.training_batches, method.forward
+    room, name = train, "training_batches"
+    if sees_volumes(run.settings):
+        room, name = volumes, "patch_batches"
+    stream, forward = getattr(room, name), method.forward
 
     def batches(*parts: Any) -> Callable[[int], Iterator[Any]]:
         def noted(start: int) -> Iterator[Any]:
@@ -299,8 +321,8 @@ def _train(
 
     method.forward = noted_forward
     try:
-        with patch.object(train, "training_batches", batches):
-            return train.train(run, method, folder, progress=False)
+        with patch.object(room, name, batches):
+            return views.train_run(run, method, folder, progress=False)
     finally:
         del method.forward
 
@@ -316,7 +338,7 @@ def _test(run: Run, method: nn.Module, training: dict[str, Any], notes: _Notes) 
 
     method.answer = noted_answer
     try:
-        found = examine.examine_run(run, method, training, progress=False)
+        found = views.examine_run(run, method, training, progress=False)
     finally:
         del method.answer
     of_slices = found.cases["slice"].notna()
