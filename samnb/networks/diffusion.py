@@ -9,8 +9,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from samnb.base.errors import SamnbError
+
 REFERENCE_STEPS = 1000  # for which the variances run from FIRST to LAST; fewer steps have larger
 FIRST, LAST = 1e-4, 0.02
+LEAST_STEPS = round(REFERENCE_STEPS * LAST)  # the last of so few would leave nothing of the mask
 
 
 class NoiseSchedule(nn.Module):
@@ -18,6 +21,11 @@ class NoiseSchedule(nn.Module):
 
     def __init__(self, steps: int):
         super().__init__()
+        if steps <= LEAST_STEPS:
+            raise SamnbError(
+                f"{steps} steps of diffusion would each add more noise than there is room for.",
+                f"use more than {LEAST_STEPS} steps; the way back may have fewer.",
+            )
         scale = REFERENCE_STEPS / steps
         added = torch.linspace(scale * FIRST, scale * LAST, steps, dtype=torch.float64)
         kept = torch.cumprod(1 - added, dim=0).float()
