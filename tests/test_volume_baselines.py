@@ -83,7 +83,9 @@ def test_every_baseline_learns_from_patches_and_answers_about_a_larger_volume(na
     assert SYSTEMS[name].views == ("volumes",)
     loss = method(_patches(patch, 2, 2))["loss"]
     loss.backward()
-    learning = [value.grad is not None and bool(value.grad.any()) for value in method.parameters()]
+    idle = [each for each, value in method.named_parameters() if value.grad is None]
+    assert all("norm_cross_attn" in each for each in idle)  # of MONAI's transformer, never used
+    learning = [bool(value.grad.any()) for value in method.parameters() if value.grad is not None]
     assert sum(learning) > 0.9 * len(learning)
     volume = torch.rand(1, 2, patch[0] + 5, patch[1], patch[2])
     if name == "swin_unetr":  # two windows of it take seconds
@@ -146,7 +148,7 @@ def test_patches_are_mirrored_with_their_masks_and_answers_over_all_axes():
     method = unet_3d.build(shown((16, 16, 16), unet_3d=UNet3DSettings(width=2)), 0)
     # A network that sees only whether a voxel lies low, in rows: mirrored passes make it even.
     ramp = torch.linspace(-1, 1.2, 16)[:, None].expand(1, 1, 16, 16, 16).clone()
-    method.network = Stub(lambda images: ramp)
+    method.network = Stub(lambda images: ramp.clone())  # MONAI weighs it in place
     assert method.answer(torch.rand(1, 1, 16, 16, 16)).masks.all()
     assert method.network.asked == 8
     method.mirror = False

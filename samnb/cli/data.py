@@ -142,6 +142,8 @@ def prepare(
 ) -> None:
     """Cut scans into slices, ready for training: windowed, upright, on a square grid, cached.
 
+    Of a study whose view is volumes it makes those, as `samnb data volumes` does.
+
     Done once for each set of scans and settings; a run that was stopped goes on where it was. Bad
     scans are listed and left out, the others are finished; exit code 1 says that some were bad.
 
@@ -195,12 +197,16 @@ def volumes(
 
 
 def _prepare_cohorts(profile: "Profile", cohort: list[str] | None, workers: int) -> list:
-    from samnb.studies.cohorts import prepare_cohort
+    """Slices or volumes, as the profile's view says."""
+    from samnb.studies.cohorts import prepare_cohort, prepare_cohort_volumes
+    from samnb.studies.volumes import sees_volumes
 
+    whole = sees_volumes(profile)
+    prepare_seen = prepare_cohort_volumes if whole else prepare_cohort
     faults = []
     for name in cohort_names(profile, cohort):
-        slices, found = prepare_cohort(profile, name, workers, progress=_terminal())
-        _report_slices(name, slices)
+        made, found = prepare_seen(profile, name, workers, progress=_terminal())
+        (_report_volumes if whole else _report_slices)(name, made)
         faults += found
     return faults
 
