@@ -127,9 +127,9 @@ def test_images_are_centred_before_they_are_seen():
 def test_windows_of_a_larger_volume_overlap_by_half():
     network = Stub(lambda images: images)
     method = PatchNetwork(network, TargetHead(1, False), (4, 4, 4))
-    images = torch.rand(1, 1, 8, 4, 6)
+    images = torch.rand(1, 1, 12, 4, 6)
     assert torch.equal(method.answer(images).masks, images > 0.5)
-    assert network.asked == 3 * 1 * 2
+    assert network.asked == 5 * 1 * 2
 
 
 def test_patches_are_mirrored_with_their_masks_and_answers_over_all_axes():

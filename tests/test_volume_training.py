@@ -62,7 +62,8 @@ def test_patches_depend_on_the_seed_and_their_number_alone(tmp_path):
         assert early.names == late.names
     singles = torch.cat([each.marked for each in _first(found, 6, batch=1)])
     assert torch.equal(singles, torch.cat([each.marked for each in whole[:3]]))
-    assert not torch.equal(whole[0].marked, _first(found, 1, seed=2)[0].marked)
+    alone = [next(patch_batches(found, np.array([0]), PATCH, 4, seed)(0)) for seed in (1, 2)]
+    assert not torch.equal(alone[0].marked, alone[1].marked)
     assert len(np.unique(torch.cat([each.marked for each in whole]).flatten(1), axis=0)) == 10
 
 
