@@ -1,6 +1,6 @@
 """Is one system better than another, on the same patients, by more than another seed changes?"""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -82,6 +82,7 @@ def questions(labelled: Sequence[int], automatic: str = "SAMed_s") -> dict[str, 
     plain = [f"Cheap Lunch without synthesis-{count}" for count in sorted(labelled)]
     alone = [f"{automatic}-{count}" for count in sorted(labelled)]
     own = [f"Cheap Lunch, self-pointed-{count}" for count in sorted(labelled)]
+    mirrored = [f"Cheap Lunch, mirrored-{count}" for count in sorted(labelled)]
     unet = [f"Attention U-Net-{count}" for count in sorted(labelled)]
     bare = [f"Attention U-Net without synthesis-{count}" for count in sorted(labelled)]
     return {
@@ -91,7 +92,10 @@ def questions(labelled: Sequence[int], automatic: str = "SAMed_s") -> dict[str, 
         "Do more exemplars help?": list(zip(lunch[1:], lunch[:-1], strict=True)),
         "Who is told where?": list(zip(lunch, alone, strict=True)),
         "Who points?": list(zip(lunch, own, strict=True)),
-        "Alone, with SAM's map or without a point?": list(zip(own, alone, strict=True)),
+        "Does a map that is averaged over mirrors point better?": list(
+            zip(mirrored, own, strict=True)
+        ),
+        "Alone, with a map's point or without one?": list(zip(mirrored, alone, strict=True)),
         "Is lunch cheap for a U-Net?": list(zip(unet, bare, strict=True)),
         "Alone, SAM or a U-Net?": list(zip(alone, unet, strict=True)),
     }
@@ -121,6 +125,24 @@ def in_words(table: pd.DataFrame, digits: int = 3) -> pd.DataFrame:
     ]
     columns = ["pair", "difference", "seeds ±", "p", "better"]
     return pd.DataFrame(rows, columns=columns, index=table.index)
+
+
+def orders(tests: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Who leads, by question (rows) and cases (columns), such as "2 the first, 1 a tie".
+
+    tests: by a name of the cases, as of `all_tests`; pairs that are not ranked are left out.
+    """
+    columns = {}
+    for name, table in tests.items():
+        ranked = table[table["better"].isin([FIRST, SECOND, TIE])]
+        counts = ranked.groupby(level=0, sort=False)["better"].value_counts(sort=False)
+        columns[name] = {
+            question: ", ".join(f"{count} {who}" for (_, who), count in found.items())
+            for question, found in counts.groupby(level=0, sort=False)
+        }
+    wanted = [question for question in questions([]) if any(question in each for each in
+                                                            columns.values())]  # fmt: skip
+    return pd.DataFrame(columns).reindex(wanted).fillna(NOTHING).rename_axis("question")
 
 
 def users_compared(cases: pd.DataFrame, metric: str = "dice") -> pd.DataFrame:

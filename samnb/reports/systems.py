@@ -34,6 +34,11 @@ FAMILIES = (
     "Cheap Lunch without synthesis",
     "Cheap Lunch",
     "Cheap Lunch, self-pointed",
+    # Their maps averaged over mirror images.
+    "SAM-PP, mirrored",
+    "SAM-Mix, mirrored",
+    "SAM-Mix guided, mirrored",
+    "Cheap Lunch, mirrored",
 )
 
 # A changed setting that was run with every seed is a system of its own: (family, change) -> family.

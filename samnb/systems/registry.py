@@ -6,6 +6,7 @@ from samnb.systems import (
     box_taught,
     cam_alone,
     cheap_lunch,
+    mirrored,
     multimix,
     nnunet,
     prompted_sam,
@@ -25,6 +26,7 @@ FILES = (
     *(unet, nnunet, transunet, multimix),
     *(prompted_sam, box_taught, trained_sam),
     *(cheap_lunch, samed, attention_unet),
+    *(mirrored,),
 )
 
 SYSTEMS: dict[str, System] = {
