@@ -59,7 +59,7 @@ tumour, organ = (
 )
 seed = tumours.seeds[0]
 
-# %% tags=["hide-input", "nbval-ignore-output"]
+# %% tags=["hide-input"]
 gains = {}
 for name, study in studies.items():
     pairs = questions(study.labelled)["With synthesis or without?"]
@@ -110,16 +110,25 @@ glue("synthesis-worst", organ.targets[worst], display=False)
 # %% mystnb={"figure": {"caption": "How one synthetic image is made. Each target of the exemplar goes its own way.", "name": "fig-synthesis-flow"}, "image": {"alt": "Boxes from left to right: an exemplar with its mask and a slice without targets; each target is cut out and transformed, and so is the slice; the targets are pasted one over the other into the slice; image and mask come out together."}} tags=["hide-input"]
 figure = flow(
     [
-        [Box("exemplar", "image and masks", "truth"), Box("other slice", "without targets")],
-        [Box("targets", "cut, turned, changed", "trained"), Box("background", "turned, changed")],
+        [
+            Box("exemplar", "image and masks", "truth"),
+            Box("other slice", "without targets"),
+        ],
+        [
+            Box("targets", "cut, turned, changed", "trained"),
+            Box("background", "turned, changed"),
+        ],
         [Box("paste", "by the mask", "trained")],
         [Box("new image", "and its masks", "truth")],
     ],
     [
-        ("exemplar", "targets"), ("other slice", "background"), ("targets", "paste"),
-        ("background", "paste"), ("paste", "new image"),
+        ("exemplar", "targets"),
+        ("other slice", "background"),
+        ("targets", "paste"),
+        ("background", "paste"),
+        ("paste", "new image"),
     ],
-)  # fmt: skip
+)
 
 # %% [markdown]
 # **Goals.** After this chapter you will be able to
@@ -257,7 +266,7 @@ print(f"{rate:.0f} images with eight organs in a second")
 # The same exemplars, the same number of steps: once the images made of them, once the exemplars
 # themselves. With minus without, patients drawn whole:
 
-# %% tags=["nbval-ignore-output"]
+# %%
 in_words(pd.concat(gains, names=["targets", "row"]).droplevel("row"))
 
 # %% [markdown]

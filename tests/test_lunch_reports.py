@@ -1,5 +1,7 @@
 """The tables, tests and claims of Cheap Lunch: the paper's digits, and ours on hand-made scans."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +15,7 @@ from samnb.reports.claim_rules_lunch import LUNCH_RULES
 from samnb.reports.claims import HERE, ON_PAPER, PAPER_NUMBERS, verdict_counts
 from samnb.reports.claims_lunch import audit_lunch, checkpoint, paper_evidence
 from samnb.reports.lunch_budget import with_more_steps
+from samnb.reports.lunch_points import where_maps_point
 from samnb.reports.lunch_real import real_table
 from samnb.reports.lunch_silence import silenced
 from samnb.reports.lunch_study import chosen_rows, middles
@@ -406,3 +409,21 @@ def test_real_slices_with_and_without_the_target_are_counted_apart():
     assert table.loc["Cheap Lunch, self-pointed-2", ["track", "dice_place"]].tolist() == [
         "automatic", 1,
     ]  # fmt: skip
+
+
+def test_a_map_that_leans_is_told_from_one_that_points_inside():
+    masks = np.zeros((3, 1, 9, 9), np.uint8)
+    masks[0, 0, 2:5, 2:5] = masks[2, 0, 4:7, 4:7] = 1  # row 1 shows nothing
+    slices = SimpleNamespace(masks=masks)
+    peaks = np.array([[5, 7], [0, 0], [5, 5]])[:, None]
+    given = Answers(np.arange(3), pack(masks), 9, peaks=peaks)
+
+    def record(name, seed=1, changes=()):
+        facts = {"seed": seed, "changes": list(changes)}
+        return SimpleNamespace(name=name, facts=facts, answers={("brats", "nobody"): given})
+
+    made = [record("a", 2), record("a"), record("b"), record("a", 3, ["x=1"])]
+    table = where_maps_point(made, ["a"], slices, "brats")
+    assert list(table.index) == [("a", 1), ("a", 2)]
+    # Row 0: two down, four right; row 2: in the middle.
+    assert table.loc[("a", 1)].tolist() == pytest.approx([50, 1, 2, 20**0.5 / 2])
