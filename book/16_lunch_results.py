@@ -350,12 +350,12 @@ styled(points.reset_index("seed"), "Where the map points, by seed")
 # tumours. Training never corrects it, because the average over the image (Eq. 2) is the same wherever
 # the evidence stands.
 #
-# That points to a remedy which needs no label and no training: ask the classifier about the image and
-# its three mirror images, turn the maps back, and average them. The habits cancel. It was found on
-# training patients that were kept aside, and is called *mirrored* here:
+# That suggests a remedy which needs no label and no training: ask the classifier about the image and
+# its three mirror images, turn the four points back, and take their mean. The habits cancel. It was
+# chosen on training patients that were kept aside, and is called *mirrored* here:
 #
 # ```{literalinclude} ../samnb/systems/mirrored.py
-# :pyobject: mirrored
+# :pyobject: MirrorPointed.points
 # ```
 
 # %% tags=["hide-input"]

@@ -92,9 +92,7 @@ def questions(labelled: Sequence[int], automatic: str = "SAMed_s") -> dict[str, 
         "Do more exemplars help?": list(zip(lunch[1:], lunch[:-1], strict=True)),
         "Who is told where?": list(zip(lunch, alone, strict=True)),
         "Who points?": list(zip(lunch, own, strict=True)),
-        "Does a map that is averaged over mirrors point better?": list(
-            zip(mirrored, own, strict=True)
-        ),
+        "Do mirrors help the map to point?": list(zip(mirrored, own, strict=True)),
         "Alone, with a map's point or without one?": list(zip(mirrored, alone, strict=True)),
         "Is lunch cheap for a U-Net?": list(zip(unet, bare, strict=True)),
         "Alone, SAM or a U-Net?": list(zip(alone, unet, strict=True)),

@@ -57,9 +57,6 @@ SYSTEM_LOOKS = {
     "Cheap Lunch without synthesis": ("#e39a4f", (0, (6, 3)), "x"),
     "Cheap Lunch": ("#4aa3e0", (0, (12, 1)), "1"),
     "Cheap Lunch, self-pointed": ("#3fb8a8", (0, (4, 1, 1, 1, 1, 1)), "2"),
-    "SAM-PP, mirrored": ("#f0a35e", (0, (5, 1, 1, 2)), "3"),
-    "SAM-Mix, mirrored": ("#1b5c99", (0, (7, 2)), "4"),
-    "SAM-Mix guided, mirrored": ("#0b6b5e", (0, (3, 2)), "|"),
     "Cheap Lunch, mirrored": ("#9ad14b", (0, (9, 2, 1, 2)), "_"),
 }
 BETTER, WORSE = "#1f6fb5", "#b2560a"  # grounds of white text

@@ -34,10 +34,6 @@ FAMILIES = (
     "Cheap Lunch without synthesis",
     "Cheap Lunch",
     "Cheap Lunch, self-pointed",
-    # Their maps averaged over mirror images.
-    "SAM-PP, mirrored",
-    "SAM-Mix, mirrored",
-    "SAM-Mix guided, mirrored",
     "Cheap Lunch, mirrored",
 )
 
