@@ -44,7 +44,7 @@ from samnb.prompts.users import find_user
 from samnb.reports import pictures, style
 from samnb.reports.diagram import Box, flow
 from samnb.reports.lunch_silence import told_where_absent
-from samnb.reports.prompted import show_points, tint
+from samnb.reports.prompted import show_points, target_legend, tint
 from samnb.runs.run import Run
 from samnb.runs.runner import make_record
 from samnb.studies import cohorts as cohort
@@ -157,6 +157,7 @@ show_points(left, points, labels, size=9)
 depth = cv2.distanceTransform(masks[0, liver].numpy(), *EXACT)
 pictures.show_slice(right, depth / depth.max(), title="depth in the liver")
 show_points(right, points[[liver]], labels[[liver]])
+target_legend(figure, organs)
 
 # %% [markdown]
 # ## One question for each organ

@@ -16,6 +16,7 @@ KINDS = {
     "prompt": PROMPT,
     "frozen": SERIES[0],
     "trained": PREDICTION,
+    "made": SERIES[1],
     "truth": TRUTH,
 }
 HEIGHT, ROOM = 0.62, 0.14  # of a box, and between two, as shares of a row and of a column
