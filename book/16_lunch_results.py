@@ -41,7 +41,6 @@ from samnb.reports.claims_lunch import audit_lunch, checkpoint
 from samnb.reports.files import write_figure
 from samnb.reports.lunch_budget import with_more_steps
 from samnb.reports.lunch_points import where_maps_point
-from samnb.reports.lunch_real import real_slices, real_table
 from samnb.reports.lunch_silence import with_silence
 from samnb.reports.lunch_study import read_study, shown_slices
 from samnb.reports.lunch_synthesis import (
@@ -57,14 +56,12 @@ from samnb.reports.lunch_tests import (
     all_tests,
     compared,
     in_words,
-    orders,
     users_compared,
 )
 from samnb.reports.paper_lunch import published_lunch
 from samnb.reports.printing import styled
 from samnb.reports.synthesis_gain import synthesis_gain
 from samnb.reports.tables import write_table
-from samnb.runs.records import all_records
 from samnb.runs.run import apply_changes
 from samnb.studies import load_profile
 
@@ -484,59 +481,6 @@ else:
 # %% [markdown]
 # A bar to the left is a transform that is missed. Bars inside the band are ties, and with one seed even
 # those outside are hints.
-#
-# ## And on real images?
-#
-# The same systems with the same settings learn from real images, of the sets of [chapter
-# 12](chapter-reality): FLAIR slices of brain tumours of one institution, tested on other patients of it
-# and on those of another one; and four organs of the belly in MR volumes, with four patients to test on.
-# Of these pictures only numbers may be shown.
-
-# %%
-real = load_profile("real", "cheap-lunch-brain")
-slices = real_slices(all_records(real), real)
-for name in real.data.cohorts:
-    tables[f"real-{name}"] = real_table(slices, name)
-styled(tables["real-du"], "Real brains, other patients of the institution")
-
-# %%
-styled(tables["real-cs"], "Real brains, another institution")
-
-# %%
-mr = read_study("real", "cheap-lunch-organs")
-systems = [*families, "Attention U-Net"]
-tables["real-mr"] = lunch.system_table(
-    lunch.asked(mr.cases, "point"), systems
-)
-styled(tables["real-mr"], "Four real organs in MR volumes, four patients")
-
-# %% [markdown]
-# *Dice* of the brains is over slices with tumour, *all slices* counts an empty answer to an empty slice
-# as one. An oracle has no false alarms since nobody points there. Now all pairs of *Is it luck?*, counted
-# by question, on phantoms and on real images:
-
-# %%
-for name in real.data.cohorts:
-    of_cohort = slices[slices["cohort"] == name]
-    tables[f"real-{name}-tests"] = all_tests(of_cohort, real.data.labelled)
-tables["real-mr-tests"] = all_tests(
-    lunch.asked(mr.cases, "point"), mr.labelled
-)
-sets = {
-    "brats": "phantom tumours",
-    "synapse": "phantom organs",
-    "real-du": "real brains, in-site",
-    "real-cs": "real brains, cross-site",
-    "real-mr": "real organs",
-}
-tables["orders"] = orders(
-    {title: tables[f"{name}-tests"] for name, title in sets.items()}
-)
-tables["orders"]
-
-# %% [markdown]
-# A row whose cells agree is an order that does not hang on our phantoms. With four patients of the
-# organs nearly everything is a tie, because four patients can show little.
 #
 # ## Sentence by sentence
 #

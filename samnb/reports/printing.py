@@ -52,8 +52,6 @@ COLUMNS = {
     "exemplars": Column("Exemplars"),
     "track": Column("Track"),
     "missed": Column("Missed, %", 1, "low"),
-    "false_alarms": Column("False alarms, %", 1, "low"),
-    "all_dice": Column("Dice, all slices", better="high"),
     "tables": Column("Dice, as in the tables"),
     "inside": Column("Point inside, %", 0, "high"),
     "down": Column("Aside: down, px", 1),
