@@ -6,6 +6,8 @@ from samnb.systems import (
     box_taught,
     cam_alone,
     cheap_lunch,
+    med_sa,
+    med_sam,
     multimix,
     nnunet,
     prompted_sam,
@@ -25,6 +27,7 @@ FILES = (
     *(unet, nnunet, transunet, multimix),
     *(prompted_sam, box_taught, trained_sam),
     *(cheap_lunch, samed, attention_unet),
+    *(med_sa, med_sam),
 )
 
 SYSTEMS: dict[str, System] = {
