@@ -274,9 +274,13 @@ def test_nearer_slices_are_told_from_farther_ones():
 
 def test_a_volume_of_one_slice_is_a_picture():
     for kind in ("joined", "own"):
-        sam, volumes = trained(depth=kind), made(1)
+        sam, volumes = trained(WHOLE, depth=kind), made(1)
+        alone = adapted(MedAdapterSettings(WHOLE, depth="none"))
+        alone.load_state_dict(sam.state_dict(), strict=False)
         with torch.no_grad():
-            assert torch.equal(encode_volumes(sam, volumes), encode(sam, volumes[:, :, 0]))
+            picture = encode(alone, volumes[:, :, 0])
+            assert torch.equal(encode_volumes(sam, volumes), picture)
+            assert torch.equal(encode(sam, volumes[:, :, 0]), picture)
 
 
 def test_slices_that_see_one_another_are_no_pictures():
