@@ -102,6 +102,10 @@ def test_a_fresh_med_sa_is_sam_bit_for_bit(depth, prompt):
     assert theirs.logits.std() > 0
     assert torch.equal(found.logits, theirs.logits)
     assert torch.equal(found.scores, theirs.scores)
+    nothing = Prompts(torch.arange(3))
+    with torch.no_grad():
+        theirs, found = decode(sam, embeddings, nothing), decode(ours, embeddings, nothing)
+    assert torch.equal(found.logits, theirs.logits)
 
 
 def test_sams_own_parameters_keep_their_names_and_values_and_do_not_learn():
@@ -349,6 +353,18 @@ def test_thick_volumes_are_seen_in_patches_the_last_of_which_ends_with_them():
         assert torch.equal(whole, encode_volumes(sam, volumes))
     with pytest.raises(SamnbError, match="5 slices is thinner than the patch of 6"):
         encode_in_patches(sam, volumes, 6)
+
+
+def test_half_precision_runs_through_encoder_and_decoder():
+    sam, volumes = trained(), made(2)
+    with torch.no_grad():
+        exact = encode_volumes(sam, volumes)
+        with torch.autocast("cpu", torch.bfloat16):
+            half = encode_volumes(sam, volumes)
+            logits = decode(sam, half, mixed_prompts()).logits
+    assert not torch.equal(half, exact)
+    assert (half.float() - exact).abs().mean() < 0.1 * exact.abs().mean()
+    assert torch.isfinite(logits).all()
 
 
 def test_what_is_no_volume_is_refused():

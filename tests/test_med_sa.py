@@ -1,7 +1,10 @@
 """Med-SA and MedSAM: what their lessons are, what learns, and whom they answer."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor
@@ -10,6 +13,7 @@ from torch.nn import functional as F
 from samnb.base.errors import SamnbError
 from samnb.data.settings import CohortSettings
 from samnb.evaluation.answers import consult
+from samnb.evaluation.volumes import examine_volumes
 from samnb.method import Batch, UserPrompts, segment
 from samnb.networks.sam.med_adapters import MedAdapterSettings, is_adapter
 from samnb.networks.sam.model import build_sam, encode
@@ -310,6 +314,41 @@ def test_volumes_are_answered_to_users_who_prompt_every_slice(volume, name):
         fine = F.interpolate(low[:, None], (SIDE, SIDE), mode="bilinear")[0, 0]
         clear = fine.abs() > 1e-3
         assert torch.equal(answer.masks[0, target, number] & clear, (fine > 0) & clear)
+
+
+def test_who_clicks_on_every_slice_clicks_where_that_slice_is_wrong(volume):
+    method, truths = stir(built()), volume.masks.bool()
+    user = EverySlice(find_user("2 clicks"))
+    first = user.prompts(truths, ["scan"])
+    answer = method.answer(method.begin(volume.marked), first)
+    second = user.prompts(truths, ["scan"], answer.masks, first)
+    assert second.labels.shape == (DEPTH, 2, 2)
+    assert torch.equal(second.points[:, :, :1], first.points)
+    wrong, clicked = truths ^ answer.masks, 0
+    for number, target in ((z, k) for z in range(DEPTH) for k in range(2)):
+        if second.labels[number, target, 1] != PADDING:
+            x, y = second.points[number, target, 1].long().tolist()
+            assert wrong[0, target, number, y, x]
+            clicked += 1
+    assert clicked >= 4
+    masks = consult(method, volume.marked, truths, ["scan"], user).masks
+    assert torch.equal(masks, method.answer(method.begin(volume.marked), second).masks)
+
+
+def test_volumes_are_examined_as_those_of_other_methods(volume):
+    """A row for each target, with the user's own name."""
+    index = pd.DataFrame({"patient": ["p"], "scan": ["s"]})
+    images, masks = volume.marked.numpy(), volume.masks.numpy()
+    volumes = SimpleNamespace(
+        load=lambda rows: (images, masks), index=index, targets=("liver", "spleen"),
+        spacing=lambda row: (3.0, 1.0, 1.0),
+    )  # fmt: skip
+    user = EverySlice(find_user("box 0.75"))
+    found = examine_volumes(stir(built()), volumes, np.array([0]), "made", user=user)
+    assert found["target"].tolist() == ["liver", "spleen"]
+    assert set(found["user"]) == {"box 0.75, every slice"}
+    assert found["dice"].between(0, 1).all()
+    assert found["dice"].max() > 0
 
 
 def test_a_slice_is_prompted_as_the_picture_of_its_name_would_be(volume):
