@@ -6,6 +6,8 @@ from samnb.systems import (
     box_taught,
     cam_alone,
     cheap_lunch,
+    med_sa,
+    med_sam,
     mirrored,
     multimix,
     nnunet,
@@ -26,7 +28,7 @@ FILES = (
     *(unet, nnunet, transunet, multimix),
     *(prompted_sam, box_taught, trained_sam),
     *(cheap_lunch, samed, attention_unet),
-    *(mirrored,),
+    *(mirrored, med_sa, med_sam),
 )
 
 SYSTEMS: dict[str, System] = {
