@@ -423,11 +423,11 @@ liver.assign(better=better).round(3)
 
 # %% [markdown]
 # (lunch-longer)=
-# ## Is one of them only short of time?
+# ## Is SAMed only short of time?
 #
 # All systems of this page learn for the same number of steps, which is small. What has to begin
 # anew, such as the mask {term}`tokens <token>` of SAMed, may need more of them than what begins as SAM. So
-# both were once trained four times as long:
+# SAMed was once trained four times as long:
 
 # %%
 tables["longer"] = with_more_steps(cases)
@@ -435,7 +435,7 @@ styled(tables["longer"].reset_index("cohort"), "Most exemplars, one seed")
 
 # %% [markdown]
 # The difference is longer minus tables, with its interval over patients. Where it is above zero, the
-# tables stop that system early, and a distance between two systems is partly a distance in time.
+# tables stop it early, and the distance between it and Cheap Lunch is partly a distance in time.
 #
 # ## How many images, and which transforms?
 #
