@@ -341,7 +341,8 @@ own, better = "Cheap Lunch, self-pointed", "Cheap Lunch, mirrored"
 systems = [f"{own}-{most}", f"{better}-{most}"]
 points = where_maps_point(brain.made, systems, brain.slices, "brats")
 tables["points"] = points
-styled(points.reset_index("seed"), "Where the map points, by seed")
+rows = [f"{name}, seed {number}" for name, number in points.index]
+styled(points.set_axis(rows), "Where the map points")
 
 # %% [markdown]
 # Read the first rows. The classifier is nearly always right about *whether*, and its point is nearly
