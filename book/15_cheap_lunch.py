@@ -244,10 +244,12 @@ batch = Batch(nothing, torch.zeros(0, 1), images, masks)
 # %%
 profile.learning["cheap_lunch"]
 
-# %%
+# %% tags=["nbval-ignore-output"]
 run = Run(profile, "cheap_lunch", most, seed)
 record = make_record(run)
 learned = load_method(run)
+
+# %%
 {name: round(value) for name, value in record.facts["seconds"].items()}
 
 # %% mystnb={"figure": {"caption": "The loss of this training, on images synthesised of the exemplars, step by step.", "name": "fig-lunch-loss"}, "image": {"alt": "A curve that falls steeply at first and then levels off."}} tags=["hide-input"]

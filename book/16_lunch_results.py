@@ -273,55 +273,21 @@ pd.concat({name: in_words(tables[f"{name}-tests-hd"], 2) for name in cases})
 # ## Figures 2 and 3: the same slices, every system
 #
 # Records keep the answers to the same few test {term}`slices <slice>`. Of these you
-# see the best, the median and the worst of Cheap Lunch with the middle number of exemplars, and one
-# without any target. A star is the point that a system was given.
-
-# %% tags=["hide-input"]
-columns = [
-    "SAM",
-    f"SAMed_s-{middle}",
-    f"Cheap Lunch without synthesis-{middle}",
-    f"Cheap Lunch-{middle}",
-    "Cheap Lunch",
-]
-tumours = shown_slices(brain, columns, f"Cheap Lunch-{middle}", seed)
+# see the best, the median and the worst of Cheap Lunch with the middle number of exemplars (of slices
+# that show at least half as many organs as the richest one), and one without any target. A star is the
+# point that a system was given.
 
 # %% mystnb={"figure": {"caption": "Brain tumour (the paper's Figure 2). Green: truth; red: answer; star: the point of the truth. Rows: best, median and worst slice of Cheap Lunch with the middle number of exemplars, and a slice without tumour.", "name": "fig-lunch-results-brain"}, "image": {"alt": "Rows of brain slices, one column for the truth and one for each system; the true tumour is outlined in green and the answer in red, a star marks the given point, and the Dice stands below."}} tags=["hide-input"]
-if tumours:
-    figures["figure-2"] = lunch_figures.answer_grid(
-        tumours.images,
-        tumours.truths,
-        tumours.masks,
-        brain.profile.data.cohorts["brats"].targets,
-        tumours.points,
-        tumours.titles,
-    )
+if tumours := shown_slices(brain, seed):
+    figures["figure-2"] = lunch_figures.answer_grid(tumours)
 else:
     print(f"No record of Cheap Lunch-{middle} with seed {seed} is here.")
 
-# %% tags=["hide-input"]
-one_each = belly.labelled[len(belly.labelled) // 2]
-columns = [
-    "SAM",
-    f"SAMed_s-{one_each}",
-    f"Cheap Lunch without synthesis-{one_each}",
-    f"Cheap Lunch-{one_each}",
-    "Cheap Lunch",
-]
-organs = shown_slices(belly, columns, f"Cheap Lunch-{one_each}", seed)
-
 # %% mystnb={"figure": {"caption": "Eight organs (the paper's Figure 3). Each colour an organ; stars: the points that were given. Rows as in the figure before. Below each, the mean Dice of the organs in the slice.", "name": "fig-lunch-results-belly"}, "image": {"alt": "Rows of abdominal slices, one column for the truth and one for each system, organs tinted in eight colours with a legend below; stars mark the given points."}} tags=["hide-input"]
-if organs:
-    figures["figure-3"] = lunch_figures.answer_grid(
-        organs.images,
-        organs.truths,
-        organs.masks,
-        belly.profile.data.cohorts["synapse"].targets,
-        organs.points,
-        organs.titles,
-    )
+if organs := shown_slices(belly, seed):
+    figures["figure-3"] = lunch_figures.answer_grid(organs)
 else:
-    print(f"No record of Cheap Lunch-{one_each} with seed {seed} is here.")
+    print(f"No record of Cheap Lunch with seed {seed} is here.")
 
 # %% [markdown]
 # In the row without a target the oracle's columns are empty because nobody pointed, not because a model
@@ -345,15 +311,19 @@ rows = [f"{name}, seed {number}" for name, number in points.index]
 styled(points.set_axis(rows), "Where the map points")
 
 # %% [markdown]
-# Read the first rows. The classifier is nearly always right about *whether*, and its point is nearly
-# always wrong about *where*: some pixels down and to the right of the tumour, for each seed in a direction
-# of its own. The same happens when the image is mirrored, so it is a habit of the filters and not of the
-# tumours. Training never corrects it, because the average over the image (Eq. 2) is the same wherever
-# the evidence stands.
+# Read the rows of *self-pointed*. The AUC is of *whether*: take a slice with a tumour and one without, how
+# often does the first have the higher probability? The classifiers know that, two of three very well. But
+# of *where* they know little: hardly any point lies in the tumour. It lies aside, for all seeds down and to
+# the right, for each by another way. The rows of *mirrored* show why. Their point is the mean of four, one
+# for the image and one for each of its mirror images, turned back. A way aside that belongs to the tumours
+# would be turned back with them and stay; here nearly all of it cancels, so it belongs to the filters.
+# Training never corrects it, because the average over the image (Eq. 2) is the same wherever the evidence
+# stands. The third seed shows the limit: its points have no common way left, and still lie far away, each
+# in another place.
 #
-# That suggests a remedy which needs no label and no training: ask the classifier about the image and
-# its three mirror images, turn the four points back, and take their mean. The habits cancel. It was
-# chosen on training patients that were kept aside, and is called *mirrored* here:
+# Four questions need no label and no training. That their mean is a better point than one map's maximum, or
+# than the maximum of the averaged map, was seen on training patients that were kept aside
+# (`bench/mirrors.py`):
 #
 # ```{literalinclude} ../samnb/systems/mirrored.py
 # :pyobject: MirrorPointed.points
@@ -383,10 +353,12 @@ tables["alone"] = lunch.system_table(
 styled(tables["alone"], "Brain tumour, fewest and most exemplars")
 
 # %% [markdown]
-# The oracle's row minus an automatic one is the price of the point: missed tumours, points beside
-# them, and false alarms. The classifier has seen an image label of every training slice, which are cheap
-# but not nothing. For eight organs there is no such row: one map shows one target, so there the method
-# stays what the paper says of it, no automatic one.
+# The oracle's row minus an automatic one is the price of the point: points beside the tumour, slices in
+# which the classifier does not see it, and false alarms. The ± of the automatic rows is large because the
+# third seed's classifier is so much poorer; so a mean that is higher by less than that can still be a tie.
+# The classifier has seen an image label of every training slice, which are cheap but not nothing. For eight
+# organs there is no such row: one map shows one target, so there the method stays what the paper says of
+# it, no automatic one.
 #
 # ## Is lunch cheap for everybody?
 #
@@ -426,9 +398,9 @@ liver.assign(better=better).round(3)
 # (lunch-longer)=
 # ## Is SAMed only short of time?
 #
-# All systems of this page learn for the same number of steps, which is small. What has to begin
-# anew, such as the mask {term}`tokens <token>` of SAMed, may need more of them than what begins as SAM. So
-# SAMed was once trained four times as long:
+# Cheap Lunch and SAMed learn for the same number of steps, which is small. What has to begin anew, such as
+# the mask {term}`tokens <token>` of SAMed, may need more of them than what begins as SAM. So SAMed
+# was once trained four times as long:
 
 # %%
 tables["longer"] = with_more_steps(cases)
