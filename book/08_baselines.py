@@ -358,8 +358,11 @@ tried = [
     if record.facts["labels"] == middle
     and record.facts["seed"] == seeds[0]
     and record.facts["system"] in ("unet", "nnunet")
-    # chapter 10 looks at precisions, with every seed
-    and not any(".precision" in item for item in record.facts["changes"])
+    # chapter 10 looks at precisions, chapter 16 at synthetic images
+    and not any(
+        ".precision" in item or item.startswith("synthesis.")
+        for item in record.facts["changes"]
+    )
 ]
 longer = pd.DataFrame(
     [

@@ -44,7 +44,7 @@ from samnb.prompts.users import find_user
 from samnb.reports import pictures, style
 from samnb.reports.diagram import Box, flow
 from samnb.reports.lunch_silence import told_where_absent
-from samnb.reports.prompted import show_points, tint
+from samnb.reports.prompted import show_points, target_legend, tint
 from samnb.runs.run import Run
 from samnb.runs.runner import make_record
 from samnb.studies import cohorts as cohort
@@ -60,7 +60,7 @@ organs = list(slices.targets)
 side, liver = slices.side, organs.index("liver")
 EXACT = cv2.DIST_L2, cv2.DIST_MASK_PRECISE
 
-# %% tags=["hide-input", "nbval-ignore-output"]
+# %% tags=["hide-input"]
 record = make_record(Run(profile, "sam", 0, profile.seeds[0]))
 scans = record.scans
 by_user = scans.groupby("user")["dice"].mean()
@@ -91,16 +91,25 @@ glue("points-absent", f"{100 * absent:.0f}", display=False)
 # %% mystnb={"figure": {"caption": "One question for each organ: the slice is encoded once, the mask decoder answers as often as somebody points.", "name": "fig-points-flow"}, "image": {"alt": "Boxes from left to right: a slice enters the image encoder; someone who knows the organs gives one point for each; the mask decoder answers each point with a mask; the masks are joined so that each pixel has one organ."}} tags=["hide-input"]
 figure = flow(
     [
-        [Box("slice", f"1 × {side} × {side}"), Box("someone", "knows the organs", "prompt")],
-        [Box("image encoder", "once", "frozen"), Box("a point each", f"{len(organs)} × (x, y)", "prompt")],
+        [
+            Box("slice", f"1 × {side} × {side}"),
+            Box("someone", "knows the organs", "prompt"),
+        ],
+        [
+            Box("image encoder", "once", "frozen"),
+            Box("a point each", f"{len(organs)} × (x, y)", "prompt"),
+        ],
         [Box("mask decoder", f"{len(organs)} times", "frozen")],
         [Box("one organ a pixel", "largest logit")],
     ],
     [
-        ("slice", "image encoder"), ("someone", "a point each"), ("image encoder", "mask decoder"),
-        ("a point each", "mask decoder"), ("mask decoder", "one organ a pixel"),
+        ("slice", "image encoder"),
+        ("someone", "a point each"),
+        ("image encoder", "mask decoder"),
+        ("a point each", "mask decoder"),
+        ("mask decoder", "one organ a pixel"),
     ],
-)  # fmt: skip
+)
 
 # %% [markdown]
 # **Goals.** After this chapter you will be able to
@@ -148,6 +157,7 @@ show_points(left, points, labels, size=9)
 depth = cv2.distanceTransform(masks[0, liver].numpy(), *EXACT)
 pictures.show_slice(right, depth / depth.max(), title="depth in the liver")
 show_points(right, points[[liver]], labels[[liver]])
+target_legend(figure, organs)
 
 # %% [markdown]
 # ## One question for each organ
@@ -206,7 +216,7 @@ for place, number in enumerate(asked.tolist()):
 # The paper gives each system the middle of the organ in its tables 1 to 4, and a random pixel of it in
 # tables 5 and 6. Both users are in the record, slice by slice and organ by organ.
 
-# %% tags=["nbval-ignore-output"]
+# %%
 table = scans.pivot_table(
     index="target", columns="user", values="dice", sort=False
 )
@@ -230,7 +240,7 @@ table.rename_axis("organ").round(2)
 # {cite}`zhang2023samed`, and let somebody who knows tell it *only* in which slices each organ is. Its
 # masks stay what they are; where the organ is absent they are thrown away.
 
-# %% tags=["nbval-ignore-output"]
+# %%
 most = max(profile.data.labelled)
 samed = make_record(Run(profile, "samed_s", most, profile.seeds[0]))
 (answers,) = samed.answers.values()
@@ -304,7 +314,8 @@ gained = {
     name: dice(answer.masks[0, asked].numpy(), truth[0, asked].numpy())
     for name, answer in answers.items()
 }
-# One slice: organs of which one point says too little gain, others may lose.
+# One slice: organs of which one point says too little gain, others may
+# lose.
 pd.DataFrame(gained, index=scores.index).round(2)
 
 # %% [markdown]
@@ -315,8 +326,8 @@ pd.DataFrame(gained, index=scores.index).round(2)
 # %% tags=["hide-cell"]
 aside = replace(prompts, points=prompts.points + torch.tensor([5.0, 0.0]))
 moved = method.answer(method.begin(image), aside).masks[0, asked]
-# Large organs hardly notice. The point of a small one may now lie outside of it, and SAM answers
-# about something else.
+# Large organs hardly notice. The point of a small one may now lie outside
+# of it, and SAM answers about something else.
 pd.DataFrame(
     {
         "deepest": gained["one point"],
@@ -332,8 +343,8 @@ pd.DataFrame(
 # What would a system score that never answers, if each slice and each organ counted alike?
 
 # %% tags=["hide-cell"]
-# Two empty masks have Dice one, so silence earns the share of absent pairs. This is why the papers
-# on many organs measure whole scans.
+# Two empty masks have Dice one, so silence earns the share of absent pairs.
+# This is why the papers on many organs measure whole scans.
 print(f"{(slices.labels[test] != 1).mean():.2f}")
 
 # %% [markdown]

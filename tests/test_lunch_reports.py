@@ -1,5 +1,7 @@
 """The tables, tests and claims of Cheap Lunch: the paper's digits, and ours on hand-made scans."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,8 +14,11 @@ from samnb.reports.claim_rules import evaluate_claim as evaluate
 from samnb.reports.claim_rules_lunch import LUNCH_RULES
 from samnb.reports.claims import HERE, ON_PAPER, PAPER_NUMBERS, verdict_counts
 from samnb.reports.claims_lunch import audit_lunch, checkpoint, paper_evidence
+from samnb.reports.lunch_budget import with_more_steps
+from samnb.reports.lunch_figures import answer_grid
+from samnb.reports.lunch_points import where_maps_point
 from samnb.reports.lunch_silence import silenced
-from samnb.reports.lunch_study import chosen_rows, middles
+from samnb.reports.lunch_study import Shown, chosen_rows, middles
 from samnb.reports.lunch_tests import (
     FIRST,
     SECOND,
@@ -347,6 +352,32 @@ def test_slices_are_chosen_by_the_mean_over_the_targets_in_them():
     answers[0, 0, :2] = True  # 1
     answers[2, 0, :2] = True  # 1 and 0: one half; row 1: 0; row 3 shows nothing
     assert chosen_rows(truths, answers) == {"best": 0, "median": 2, "worst": 1, "without": 3}
+    more = np.zeros((4, 3, 4, 4), dtype=bool)
+    more[:, :2] = truths
+    more[2, 2, :2] = True  # three targets: a slice with one is too poor to be shown
+    chosen = chosen_rows(more, np.zeros_like(more))
+    assert chosen == {"best": 2, "median": 2, "worst": 2, "without": 3}
+
+
+def test_a_grid_has_a_column_for_each_system_and_stars_for_those_that_are_told():
+    truths = np.zeros((2, 2, 16, 16), dtype=bool)
+    truths[0, 0, 2:8, 2:8] = truths[0, 1, 9:14, 9:14] = True
+    masks = {"SAMed_s-9": truths.copy(), "Cheap Lunch-9": truths.copy()}
+    masks["SAMed_s-9"][0, 1] = False
+    masks["SAMed_s-9"][1, 0, 3:5, 3:5] = True
+    images = np.random.default_rng(1).random((2, 16, 16))
+    titles = ["best\nslice 4", "without\nslice 9"]
+    figure = answer_grid(Shown(images, truths, masks, middles(truths), titles, ("liver", "spleen")))
+    columns, below = [[axes.get_title() for axes in figure.axes[:3]], [
+        axes.get_xlabel().strip() for axes in figure.axes
+    ]]  # fmt: skip
+    assert columns == ["truth", "SAMed_s\n9 exemplars\nalone",
+                       "Cheap Lunch\n9 exemplars\ntold where"]  # fmt: skip
+    assert below == ["", "Dice 0.50", "Dice 1.00", "", "false alarm", "empty, rightly"]
+    stars = [sum(line.get_marker() == "*" and np.isfinite(line.get_xydata()).all(axis=1).sum()
+                 for line in axes.lines) for axes in figure.axes]  # fmt: skip
+    assert stars == [0, 0, 2, 0, 0, 0]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["liver", "spleen"]
 
 
 def test_points_are_the_users_and_nobody_points_at_nothing():
@@ -355,3 +386,37 @@ def test_points_are_the_users_and_nobody_points_at_nothing():
     points = middles(truths)
     assert points[0, 0, 1] == 2  # x in the middle of five columns is one of several
     assert np.isnan(points[0, 1]).all()
+
+
+def test_a_longer_training_is_compared_with_the_same_seed():
+    change = "learning.samed.epochs=40"
+    cases = pd.concat(
+        [scans("SAMed_s-8", 0.5, "nobody", spread=0.1), scans("Cheap Lunch-8", 0.6),
+         scans("SAMed_s-8", 0.7, "nobody", seeds=(1,), change=change),
+         scans("Cheap Lunch-8", 0.9, seeds=(1,), change="sam.lora.rank=1"),
+         scans("Cheap Lunch-8", 0.9, "random point", seeds=(1,), change="learning.x.epochs=2")]
+    )  # fmt: skip
+    table = with_more_steps({"brats": cases})
+    assert list(table.index) == [("brain tumour", "SAMed_s-8")]
+    row = table.iloc[0]
+    assert row["tables"] == pytest.approx(0.4 + 0.025)
+    assert [row["longer"] - row["tables"], row["difference"]] == pytest.approx([0.3, 0.3])
+
+
+def test_a_map_that_leans_is_told_from_one_that_points_inside():
+    masks = np.zeros((3, 1, 9, 9), np.uint8)
+    masks[0, 0, 2:5, 2:5] = masks[2, 0, 4:7, 4:7] = 1  # row 1 shows nothing
+    slices = SimpleNamespace(masks=masks, labels=masks.any(axis=(2, 3)).astype(int))
+    peaks = np.array([[5, 7], [0, 0], [5, 5]])[:, None]
+    presence = np.array([[0.9], [0.5], [0.2]])
+    given = Answers(np.arange(3), pack(masks), 9, presence=presence, peaks=peaks)
+
+    def record(name, seed=1, changes=()):
+        facts = {"seed": seed, "changes": list(changes)}
+        return SimpleNamespace(name=name, facts=facts, answers={("brats", "nobody"): given})
+
+    made = [record("a", 2), record("a"), record("b"), record("a", 3, ["x=1"])]
+    table = where_maps_point(made, ["b", "a"], slices, "brats")
+    assert list(table.index) == [("b", 1), ("a", 1), ("a", 2)]
+    # One of two pairs is in order. Row 0: two down, four right; row 2: in the middle.
+    assert table.loc[("a", 1)].tolist() == pytest.approx([0.5, 50, 1, 2, 20**0.5 / 2])

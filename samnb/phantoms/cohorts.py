@@ -14,10 +14,21 @@ from samnb.base.definitions import digest, reached
 from samnb.base.errors import SamnbError
 from samnb.base.files import read_json, write_json
 from samnb.base.workers import end_with_parent
-from samnb.phantoms import brats18, btcv, lits, totalsegmentator
+from samnb.phantoms import (
+    brats18,
+    btcv,
+    isic,
+    lits,
+    refuge,
+    refuge_raters,
+    totalsegmentator,
+    ultrasound,
+)
 from samnb.phantoms.brain_draws import BrainPhantom
 from samnb.phantoms.draws import Phantom
+from samnb.phantoms.picture import PicturePhantom
 
+AnyPhantom = Phantom | BrainPhantom | PicturePhantom
 MARKERS = ".phantom"  # one small JSON file per finished patient
 
 
@@ -25,7 +36,7 @@ MARKERS = ".phantom"  # one small JSON file per finished patient
 class Cohort:
     """What a kind of cohort must be able to do. A new one is an entry in KINDS, nothing else."""
 
-    make_patient: Callable[[int, int, int], Phantom | BrainPhantom]  # (seed, number, side)
+    make_patient: Callable[[int, int, int], AnyPhantom]  # (seed, number, side)
     write_patient: Callable[[Path, int, int, int], list[Path]]  # (folder, seed, number, side)
     write_table: Callable[[Path, int, int], None] | None = None  # (folder, seed, patients)
 
@@ -37,15 +48,18 @@ KINDS = {
     ),
     "brats18": Cohort(brats18.make_patient, brats18.write_patient),
     "btcv": Cohort(btcv.make_patient, btcv.write_patient),
+    "refuge": Cohort(refuge.make_patient, refuge.write_patient),
+    "refuge_raters": Cohort(refuge.make_patient, refuge_raters.write_patient),
+    "isic": Cohort(isic.make_patient, isic.write_patient),
+    "ultrasound": Cohort(ultrasound.make_patient, ultrasound.write_patient),
 }
 
 
-def draw_patient(
-    kind: str, number: int, seed: int = 2025, side: int = 256
-) -> Phantom | BrainPhantom:
+def draw_patient(kind: str, number: int, seed: int = 2025, side: int = 256) -> AnyPhantom:
     """Patient `number` of a cohort in memory: images and labels (z, y, x), spacing, who it is.
 
-    Of CT a Phantom with HU, of brains a BrainPhantom with four sequences.
+    Of CT a Phantom with HU, of brains a BrainPhantom with four sequences, of the rest a
+    PicturePhantom, (rows, columns) of pixels that no spacing is known of.
     """
     return _cohort(kind).make_patient(seed, number, side)
 

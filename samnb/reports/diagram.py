@@ -16,6 +16,7 @@ KINDS = {
     "prompt": PROMPT,
     "frozen": SERIES[0],
     "trained": PREDICTION,
+    "made": SERIES[1],
     "truth": TRUTH,
 }
 HEIGHT, ROOM = 0.62, 0.14  # of a box, and between two, as shares of a row and of a column
@@ -33,6 +34,7 @@ def flow(columns: Sequence[Sequence[Box]], arrows: Sequence[tuple[str, str]]) ->
     """Boxes column after column, from left to right; arrows: pairs of their names."""
     rows = max(len(column) for column in columns)
     figure, axes = plt.subplots(figsize=(WIDTH, 0.3 + 0.78 * rows))
+    figure.subplots_adjust(left=0, right=1)  # text needs all of the width
     places: dict[str, tuple[float, float]] = {}
     for x, column in enumerate(columns):
         for number, box in enumerate(column):

@@ -1,6 +1,6 @@
 """Figures of Cheap Lunch: Dice against exemplars, images and transforms; its Figures 2 and 3."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from textwrap import wrap
 
 import numpy as np
@@ -8,14 +8,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
 from samnb.evaluation.metrics import dice
 from samnb.evaluation.statistics import over_seeds
 from samnb.reports.lunch import ORACLE, track_of
+from samnb.reports.lunch_study import Shown
 from samnb.reports.lunch_synthesis import EVERY
 from samnb.reports.pictures import show_slice
-from samnb.reports.prompted import tint
+from samnb.reports.prompted import target_legend, tint
 from samnb.reports.style import (
     COHORT_NAMES,
     FAINT,
@@ -95,41 +95,32 @@ def transform_chart(table: pd.DataFrame, spread: float) -> Figure:
     return figure
 
 
-def answer_grid(
-    images: np.ndarray,
-    truths: np.ndarray,
-    masks: Mapping[str, np.ndarray],
-    targets: Sequence[str],
-    points: np.ndarray | None = None,
-    titles: Sequence[str] | None = None,
-) -> Figure:
+def answer_grid(shown: Shown) -> Figure:
     """The paper's Figures 2 and 3: a row for each slice, a column for the truth and each system.
 
-    images (R, S, S), 0-1; truths and masks by system (R, K, S, S) bool; points (R, K, 2) x, y, NaN
-    where nobody points: drawn as a star in the columns of systems that are told. One target is
-    outlined, truth green and answer red; several are tinted, with a legend. Below each answer the
-    mean Dice of the targets that the slice shows; of an empty slice, whether it stays empty.
+    A point is a star in the columns of systems that are told. One target is outlined, truth green
+    and answer red; several are tinted, with a legend. Below each answer the mean Dice of the
+    targets that the slice shows; of an empty slice, whether it stays empty.
     """
-    names = ["truth", *masks]
-    figure, grid = panels(len(images), len(names), WIDTH / len(names) + 0.3, squeeze=False)
+    names = ["truth", *shown.masks]
+    count = len(shown.images)
+    figure, grid = panels(count, len(names), WIDTH / len(names) + 0.3, squeeze=False)
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.03)
-    for row, (image, truth) in enumerate(zip(images, truths, strict=True)):
+    for row, (image, truth) in enumerate(zip(shown.images, shown.truths, strict=True)):
         window = _body(image)
         for axes, name in zip(grid[row], names, strict=True):
-            given = None if name == "truth" else masks[name][row]
+            given = None if name == "truth" else shown.masks[name][row]
             _draw(axes, image, truth, given)
-            if points is not None and given is not None and track_of(name) == ORACLE:
-                _stars(axes, points[row])
+            if given is not None and track_of(name) == ORACLE:
+                _stars(axes, shown.points[row])
             axes.set_xlim(window[1].start - 0.5, window[1].stop - 0.5)
             axes.set_ylim(window[0].stop - 0.5, window[0].start - 0.5)
             axes.set_xlabel(" " if given is None else _score(given, truth), fontsize=8, labelpad=2)
             if row == 0:
                 axes.set_title(_heading(name, WIDTH / len(names)), fontsize=8)
-        if titles is not None:
-            grid[row, 0].set_ylabel(titles[row], fontsize=8)
-    if len(targets) > 1:
-        patches = [Patch(color=TARGETS[k], label=name) for k, name in enumerate(targets)]
-        figure.legend(handles=patches, loc="outside lower center", ncols=4, fontsize=9)
+        grid[row, 0].set_ylabel(shown.titles[row], fontsize=8)
+    if len(shown.targets) > 1:
+        target_legend(figure, shown.targets)
     return figure
 
 

@@ -42,6 +42,10 @@ def findings(
             "What the point of the truth (oracle) is worth, against a map's maximum (automatic)",
         ),
         _pairs_in_words(
+            cases, labelled, "Do mirrors help the map to point?",
+            "The mean of the points of four mirror images, against one map's maximum",
+        ),
+        _pairs_in_words(
             cases, labelled, "Is lunch cheap for a U-Net?",
             "The same synthetic images for an Attention U-Net, against the exemplars alone",
         ),

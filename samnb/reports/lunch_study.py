@@ -64,7 +64,7 @@ class Shown:
     """Slices that records keep answers of, and those answers.
 
     images (R, S, S), 0-1; truths (R, K, S, S) bool; masks: by system the same; points (R, K, 2)
-    x, y of the user in the middle, NaN where the slice lacks the target; titles (R,).
+    x, y of the user in the middle, NaN where the slice lacks the target; titles (R,); targets (K,).
     """
 
     images: np.ndarray
@@ -72,14 +72,20 @@ class Shown:
     masks: dict[str, np.ndarray]
     points: np.ndarray
     titles: list[str]
+    targets: Sequence[str]
 
 
-def shown_slices(study: Study, systems: Sequence[str], reference: str, seed: int) -> Shown | None:
-    """Best, median and worst slice of a reference system, and one without any target if kept.
+def shown_slices(study: Study, seed: int) -> Shown | None:
+    """Four slices as the paper's figures have them: see `chosen_rows`.
 
-    Chosen by the reference's mean Dice over the targets in a slice, not by taste. None if the
-    reference has no record of this seed.
+    Systems: the frozen SAM, and with the middle number of exemplars SAMed and Cheap Lunch without
+    and with synthesis; Cheap Lunch with all slices. The last but one is the reference: None if it
+    has no record of this seed.
     """
+    middle = study.labelled[len(study.labelled) // 2]
+    reference = f"Cheap Lunch-{middle}"
+    few = [f"SAMed_s-{middle}", f"Cheap Lunch without synthesis-{middle}", reference]
+    systems = ["SAM", *few, "Cheap Lunch"]
     rows, answers = kept_answers(study.made, study.cohort, systems, seed, every_target=True)
     if reference not in answers:
         return None
@@ -91,22 +97,26 @@ def shown_slices(study: Study, systems: Sequence[str], reference: str, seed: int
     titles = [f"{rule}\nslice {number}" for rule, number in zip(chosen, numbers, strict=True)]
     masks = {name: answer["masks"][picked] for name, answer in answers.items()}
     truths = truths[picked]
-    return Shown(images[picked, 0], truths, masks, middles(truths), titles)
+    points = middles(truths)
+    return Shown(images[picked, 0], truths, masks, points, titles, study.slices.targets)
 
 
 def chosen_rows(truths: np.ndarray, answers: np.ndarray) -> dict[str, int]:
     """Rows by RULE, and "without" for the first without any target; (R, K, S, S) bool both.
 
-    Of two in the middle the lower one is the median; of equal ones the first.
+    Best, median and worst by the mean Dice over the targets in a slice, of the slices with at least
+    half as many targets as the richest one. Of two in the middle the lower one is the median; of
+    equal ones the first.
     """
     present = truths.any(axis=(2, 3))
     scores = np.array([dice(*pair) for pair in zip(answers, truths, strict=True)])
-    means = (scores * present).sum(axis=1) / np.maximum(present.sum(axis=1), 1)
-    shown = np.flatnonzero(present.any(axis=1))
+    counts = present.sum(axis=1)
+    means = (scores * present).sum(axis=1) / np.maximum(counts, 1)
+    shown = np.flatnonzero((counts > 0) & (2 * counts >= counts.max()))
     falling = shown[np.argsort(-means[shown], kind="stable")]
     places = {"best": 0, "median": len(shown) // 2, "worst": len(shown) - 1}
     found = {rule: int(falling[places[rule]]) for rule in RULE} if len(shown) else {}
-    if len(empty := np.flatnonzero(~present.any(axis=1))):
+    if len(empty := np.flatnonzero(counts == 0)):
         found["without"] = int(empty[0])
     return found
 

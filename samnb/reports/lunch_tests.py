@@ -82,6 +82,7 @@ def questions(labelled: Sequence[int], automatic: str = "SAMed_s") -> dict[str, 
     plain = [f"Cheap Lunch without synthesis-{count}" for count in sorted(labelled)]
     alone = [f"{automatic}-{count}" for count in sorted(labelled)]
     own = [f"Cheap Lunch, self-pointed-{count}" for count in sorted(labelled)]
+    mirrored = [f"Cheap Lunch, mirrored-{count}" for count in sorted(labelled)]
     unet = [f"Attention U-Net-{count}" for count in sorted(labelled)]
     bare = [f"Attention U-Net without synthesis-{count}" for count in sorted(labelled)]
     return {
@@ -91,7 +92,8 @@ def questions(labelled: Sequence[int], automatic: str = "SAMed_s") -> dict[str, 
         "Do more exemplars help?": list(zip(lunch[1:], lunch[:-1], strict=True)),
         "Who is told where?": list(zip(lunch, alone, strict=True)),
         "Who points?": list(zip(lunch, own, strict=True)),
-        "Alone, with SAM's map or without a point?": list(zip(own, alone, strict=True)),
+        "Do mirrors help the map to point?": list(zip(mirrored, own, strict=True)),
+        "Alone, with a map's point or without one?": list(zip(mirrored, alone, strict=True)),
         "Is lunch cheap for a U-Net?": list(zip(unet, bare, strict=True)),
         "Alone, SAM or a U-Net?": list(zip(alone, unet, strict=True)),
     }

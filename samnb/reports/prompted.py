@@ -1,12 +1,15 @@
 """Pictures of prompts: boxes, clicks and the masks they call forth."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
-from matplotlib.patches import Rectangle
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
 
 from samnb.reports.pictures import show_slice
-from samnb.reports.style import PREDICTION, PROMPT
+from samnb.reports.style import PREDICTION, PROMPT, TARGETS
 
 
 def show_prompted(
@@ -49,6 +52,12 @@ def show_points(axes: Axes, points: np.ndarray, labels: np.ndarray, size: float 
         if label >= 0:
             marker = "*" if label == 1 else "X"
             axes.plot(x, y, marker, color=PROMPT, markersize=size, markeredgecolor="black", mew=0.8)
+
+
+def target_legend(figure: Figure, targets: Sequence[str]) -> None:
+    """The colour of each target, below a figure."""
+    patches = [Patch(color=TARGETS[k % len(TARGETS)], label=name) for k, name in enumerate(targets)]
+    figure.legend(handles=patches, loc="outside lower center", ncols=4)
 
 
 def tint(axes: Axes, mask: np.ndarray, colour: str, strength: float = 0.45) -> None:

@@ -57,6 +57,7 @@ SYSTEM_LOOKS = {
     "Cheap Lunch without synthesis": ("#e39a4f", (0, (6, 3)), "x"),
     "Cheap Lunch": ("#4aa3e0", (0, (12, 1)), "1"),
     "Cheap Lunch, self-pointed": ("#3fb8a8", (0, (4, 1, 1, 1, 1, 1)), "2"),
+    "Cheap Lunch, mirrored": ("#6fa32a", (0, (9, 2, 1, 2)), "_"),
 }
 BETTER, WORSE = "#1f6fb5", "#b2560a"  # grounds of white text
 

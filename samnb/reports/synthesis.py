@@ -8,7 +8,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
 from samnb.data.synthesis import (
     MASK,
@@ -20,6 +19,7 @@ from samnb.data.synthesis import (
     synthesise,
 )
 from samnb.reports.pictures import show_slice
+from samnb.reports.prompted import target_legend
 from samnb.reports.style import TARGETS, panels
 from samnb.studies import Profile
 from samnb.studies.cohorts import cohort_slices, cohort_split, labelled_rows
@@ -94,8 +94,7 @@ def synthesis_gallery(
     grid[0, 0].set_title("exemplar", fontsize=10)
     grid[0, 1].set_title("synthetic", fontsize=10, loc="left")
     if len(targets) > 1:
-        patches = [Patch(color=_colour(k), label=name) for k, name in enumerate(targets)]
-        figure.legend(handles=patches, loc="outside lower center", ncols=4)
+        target_legend(figure, targets)
     return figure
 
 

@@ -34,6 +34,7 @@ FAMILIES = (
     "Cheap Lunch without synthesis",
     "Cheap Lunch",
     "Cheap Lunch, self-pointed",
+    "Cheap Lunch, mirrored",
 )
 
 # A changed setting that was run with every seed is a system of its own: (family, change) -> family.

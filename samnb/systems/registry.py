@@ -7,6 +7,9 @@ from samnb.systems import (
     cam_alone,
     cheap_lunch,
     diffusion,
+    med_sa,
+    med_sam,
+    mirrored,
     multimix,
     nnunet,
     prompted_sam,
@@ -29,6 +32,7 @@ FILES = (
     *(unet, nnunet, transunet, multimix),
     *(prompted_sam, box_taught, trained_sam),
     *(cheap_lunch, samed, attention_unet),
+    *(mirrored, med_sa, med_sam),
     *(unet_3d, unetr, swin_unetr, diffusion),
 )
 
