@@ -19,9 +19,10 @@ from samnb.phantoms.cortex import draw_brain
 from samnb.phantoms.fields import Field
 from samnb.phantoms.glioma import Glioma, GliomaMix, before_the_tumour, grow, paint_tumour
 from samnb.phantoms.hospitals import coil_shading, draw_hospital
-from samnb.phantoms.mr import Scanners, acquire, draw_acquisitions
+from samnb.phantoms.mr import SEQUENCES, Scanners, acquire, draw_acquisitions
 
 STREAM = 4
+FLAIR = SEQUENCES.index("flair")
 PEOPLE = BrainMix(
     high_grade=0.92,
     high_grade_age=(63.0, 12.0),
@@ -38,8 +39,7 @@ TUMOURS = GliomaMix(
 )
 CYSTS = 0.15  # share of the glioblastomas whose core is one cyst
 WALL = 0.5  # thickness of a cyst's wall, times that of a rim around necrosis
-FLUID = (0.26, 0.28, 1.08)  # signals of what a cyst holds in T1, T1ce and T2: water, some protein
-FLUID_FLAIR = (0.12, 0.26)
+PROTEIN = (0.05, 0.3)  # of what a cyst holds: how far its signal is from CSF to white matter
 STILL = 0.8  # share of its mottle that the core loses when it is fluid
 
 
@@ -53,7 +53,8 @@ def make_patient(seed: int, number: int, side: int) -> BrainPhantom:
         glioma = grow(brain, TUMOURS)
         cystic = is_cystic(patient)
         if cystic:
-            glioma, scanners = hollowed(glioma, patient), with_fluid(scanners)
+            protein = patient.stream("fluid").uniform(*PROTEIN)
+            glioma, scanners = hollowed(glioma, scanners, protein)
         mask, points = brain_voxels(brain, voxel)
         standard = before_the_tumour(brain, glioma.foci, points)
         shares, ventricles = healthy_shares(brain, standard, voxel, make_lesions(brain))
@@ -73,17 +74,13 @@ def is_cystic(patient: BrainPatient) -> bool:
     return patient.high_grade and patient.stream("cyst").random() < CYSTS
 
 
-def hollowed(glioma: Glioma, patient: BrainPatient) -> Glioma:
-    """The same tumour with a thin wall around fluid."""
+def hollowed(glioma: Glioma, scanners: Scanners, protein: float) -> tuple[Glioma, Scanners]:
+    """The same tumour with a thin wall around fluid, and the same scanners, that see this fluid."""
+    csf, white = (np.array(scanners.signals[name]) for name in ("csf", "white"))
+    fluid = csf + protein * (white - csf)
     rim = Field(glioma.rim.grid, glioma.rim.values * np.float32(WALL))
-    fluid = float(patient.stream("fluid").uniform(*FLUID_FLAIR))
-    return replace(glioma, rim=rim, core_flair=fluid)
-
-
-def with_fluid(scanners: Scanners) -> Scanners:
-    """The same scanners, that see fluid in the core; its signal in FLAIR is the tumour's own."""
-    flair, *_ = scanners.signals["core"]
-    return replace(scanners, signals={**scanners.signals, "core": (flair, *FLUID)})
+    glioma = replace(glioma, rim=rim, core_flair=float(fluid[FLAIR]))
+    return glioma, replace(scanners, signals={**scanners.signals, "core": tuple(fluid)})
 
 
 def case_name(number: int) -> str:

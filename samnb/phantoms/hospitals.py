@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from samnb.phantoms.mr import SEQUENCES, SIGNALS, Scanners
+from samnb.phantoms.mr import SIGNALS, Scanners
 
 # Half axes (mm; z, y, x) and centre of the head that a coil surrounds, in the standard head.
 HEAD, CENTRE = (76.0, 90.0, 72.0), (6.0, 16.0, 0.0)
@@ -72,7 +72,7 @@ HOSPITALS = (
         0.16,
         Scanners(
             noise=(0.035, 0.060), bias=(0.03, 0.10), blur=(0.7, 1.1), thick=0.95,
-            slice_blur=(1.6, 2.5), contrast=0.09, conspicuity=0.34, scale=(60, 400),
+            slice_blur=(1.5, 2.2), contrast=0.09, conspicuity=0.34, scale=(60, 400),
             signals=weighted(0.75, 0.7, 0.85, 0.8),
         ),
         (0.05, 0.3),
