@@ -53,16 +53,15 @@ def described(phantoms: list[BrainPhantom]) -> pd.Series:
         "FLAIR, tumour over the rest, mean": rows["flair"].mean(),
         "FLAIR, tumour over the rest, deviation": rows["flair"].std(),
         "T1ce, enhancing over the rest, mean": rows["t1ce"].mean(),
-        "T1, middle half of the brain, width": rows["t1"].mean(),
-        "neighbours' difference in T1, mean": rows["grain"].mean(),
-        "neighbours' difference in T1, deviation": rows["grain"].std(),
+        "T1, middle half of the brain, mean": rows["t1"].mean(),
+        "T1, middle half of the brain, deviation": rows["t1"].std(),
         "FLAIR median, 90 % over 10 %": np.divide(*rows["scale"].quantile([0.9, 0.1])),
         "Dice of a threshold on FLAIR": threshold_dice(phantoms),
     })  # fmt: skip
 
 
 def measured(phantom: BrainPhantom) -> dict[str, float]:
-    """Of one patient. Ratios are of mean intensities, widths and differences over the median."""
+    """Of one patient. Ratios are of mean intensities, the width is over the median."""
     brain, tumour = phantom.images[FLAIR] > 0, phantom.labels > 0
     millilitres = np.prod(phantom.spacing) / 1000
     pieces, count = label(np.isin(phantom.labels, (1, 4)), np.ones((3, 3, 3)))
@@ -70,7 +69,6 @@ def measured(phantom: BrainPhantom) -> dict[str, float]:
     healthy = brain & ~tumour
     flair, t1, t1ce = (phantom.images[index].astype(float) for index in (FLAIR, T1, T1CE))
     enhancing = phantom.labels == 4
-    both = healthy[..., 1:] & healthy[..., :-1]
     quarter, half, three = np.quantile(t1[healthy], [0.25, 0.5, 0.75])
     return {
         "high grade": phantom.patient.high_grade,
@@ -80,7 +78,6 @@ def measured(phantom: BrainPhantom) -> dict[str, float]:
         "flair": flair[tumour].mean() / flair[healthy].mean(),
         "t1ce": t1ce[enhancing].mean() / t1ce[healthy].mean() if enhancing.any() else np.nan,
         "t1": (three - quarter) / half,
-        "grain": np.median(np.abs(np.diff(t1, axis=2))[both]) / half,
         "scale": np.median(flair[healthy]),
     }
 
