@@ -17,7 +17,7 @@ from samnb.phantoms import brats18, brats21, draw_patient, write_cohort
 from samnb.phantoms.brain import BrainMix, draw_brain_patient
 from samnb.phantoms.brain_tissue import TISSUES
 from samnb.phantoms.cortex import draw_brain
-from samnb.phantoms.glioma import draw_foci
+from samnb.phantoms.glioma import Focus, draw_foci
 from samnb.phantoms.hospitals import (
     CENTRE,
     HEAD,
@@ -30,7 +30,8 @@ from samnb.phantoms.mr import SEQUENCES, SIGNALS, draw_acquisitions
 
 SEED, SIDE = 2025, 60  # 4 mm
 FLAIR, T1, T1CE, T2 = range(4)
-PATIENTS = (0, 3, 7, 14, 15, 20)  # of all four hospitals, 15 of low grade, 7 and 14 with a cyst
+PATIENTS = (0, 3, 7, 14, 15, 20)  # of all four hospitals, 15 of low grade
+CYSTIC = (7, 14)
 
 
 @pytest.fixture(scope="module")
@@ -212,17 +213,17 @@ def test_the_same_patient_in_two_coils(monkeypatch):
 # Cysts
 
 
-def test_cysts_are_of_some_glioblastomas():
-    people = drawn(brats21, brats21.PEOPLE)
-    high = [brats21.is_cystic(each) for each in people if each.high_grade]
-    assert np.mean(high) == pytest.approx(0.15, abs=0.05)
-    assert not any(brats21.is_cystic(each) for each in people if not each.high_grade)
+def test_cysts_are_of_some_large_glioblastomas():
+    generator = np.random.default_rng(8)
+    large = Focus(np.zeros(3), 20.0, (), 4.0, 10.0, 3.0, solid=False)
+    share = np.mean([brats21.is_cystic(large, generator) for _ in range(2000)])
+    assert share == pytest.approx(0.18, abs=0.03)
+    for other in (replace(large, radius=11.0), replace(large, solid=True)):
+        assert not any(brats21.is_cystic(other, generator) for _ in range(200))
 
 
 def test_a_cyst_is_fluid_within_a_wall(phantoms):
-    cystic = [n for n, each in phantoms.items() if brats21.is_cystic(each.patient)]
-    assert cystic == [7, 14]
-    for number in cystic:
+    for number in CYSTIC:
         phantom = phantoms[number]
         inner = binary_erosion(phantom.labels == 1)
         assert inner.sum() >= 3

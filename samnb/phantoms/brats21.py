@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from samnb.phantoms.brain import BrainMix, BrainPatient, draw_brain_patient, read_at
+from samnb.phantoms.brain import BrainMix, draw_brain_patient, read_at
 from samnb.phantoms.brain_draws import SIZE, BrainPhantom, brain_voxels, write_case
 from samnb.phantoms.brain_tissue import healthy_shares, make_lesions
 from samnb.phantoms.cortex import draw_brain
 from samnb.phantoms.fields import Field
-from samnb.phantoms.glioma import Glioma, GliomaMix, before_the_tumour, grow, paint_tumour
+from samnb.phantoms.glioma import Focus, Glioma, GliomaMix, before_the_tumour, grow, paint_tumour
 from samnb.phantoms.hospitals import coil_shading, draw_hospital
 from samnb.phantoms.mr import SEQUENCES, Scanners, acquire, draw_acquisitions
 
@@ -37,7 +37,8 @@ TUMOURS = GliomaMix(
     low_grade_radius=(3.1, 0.3),
     push=(0.14, 0.40),
 )
-CYSTS = 0.15  # share of the glioblastomas whose core is one cyst
+CYSTS = 0.18  # share of the larger glioblastomas whose core is one cyst
+CYST_RADIUS = 12.0  # mm, of the smallest core that may be one; smaller ones are solid throughout
 WALL = 0.5  # thickness of a cyst's wall, times that of a rim around necrosis
 PROTEIN = (0.05, 0.3)  # of what a cyst holds: how far its signal is from CSF to white matter
 STILL = 0.8  # share of its mottle that the core loses when it is fluid
@@ -51,7 +52,7 @@ def make_patient(seed: int, number: int, side: int) -> BrainPhantom:
     with threadpool_limits(1):
         brain = draw_brain(patient)
         glioma = grow(brain, TUMOURS)
-        cystic = is_cystic(patient)
+        cystic = is_cystic(glioma.foci[0], patient.stream("cyst"))
         if cystic:
             protein = patient.stream("fluid").uniform(*PROTEIN)
             glioma, scanners = hollowed(glioma, scanners, protein)
@@ -69,9 +70,9 @@ def make_patient(seed: int, number: int, side: int) -> BrainPhantom:
     return BrainPhantom(patient, np.stack(images), labels, (voxel, voxel, voxel))
 
 
-def is_cystic(patient: BrainPatient) -> bool:
-    """Whether the core of this patient's tumour is one cyst."""
-    return patient.high_grade and patient.stream("cyst").random() < CYSTS
+def is_cystic(core: Focus, generator: np.random.Generator) -> bool:
+    """Whether the core of a tumour is a cyst; lower grades are solid."""
+    return bool(generator.random() < CYSTS) and not core.solid and core.radius >= CYST_RADIUS
 
 
 def hollowed(glioma: Glioma, scanners: Scanners, protein: float) -> tuple[Glioma, Scanners]:
