@@ -63,8 +63,9 @@ def read_study(size: str, name: str) -> Study:
 class Shown:
     """Slices that records keep answers of, and those answers.
 
-    images (R, S, S), 0-1; truths (R, K, S, S) bool; masks: by system the same; points (R, K, 2)
-    x, y of the user in the middle, NaN where the slice lacks the target; titles (R,); targets (K,).
+    images (R, S, S), 0-1, in colour (R, S, S, 3); truths (R, K, S, S) bool; masks: by system the same; points (R, K, 2)
+    x, y of the user in the middle, NaN where the slice lacks the target (of users of several points
+    so many for each target); titles (R,); targets (K,); boxes (R, K, 4) of a user of boxes.
     """
 
     images: np.ndarray
@@ -73,6 +74,7 @@ class Shown:
     points: np.ndarray
     titles: list[str]
     targets: Sequence[str]
+    boxes: np.ndarray | None = None
 
 
 def shown_slices(study: Study, seed: int) -> Shown | None:
