@@ -24,7 +24,15 @@ from samnb.reports.claim_rules import (
     gain,
     rank,
 )
-from samnb.reports.claim_rules_lunch import LUNCH_RULES, Pair, ahead, column_of, lower_by, of_pairs
+from samnb.reports.claim_rules_lunch import (
+    LUNCH_RULES,
+    SHOWN,
+    Pair,
+    ahead,
+    column_of,
+    lower_by,
+    of_pairs,
+)
 from samnb.reports.lunch_tests import FIRST, SECOND, compared
 from samnb.reports.med_sa import track_of
 from samnb.reports.paper_med_sa import row_name
@@ -44,17 +52,23 @@ def possible(evidence: Evidence, cohort: str) -> Finding:
     table = table[["dice", "iou"]].dropna()
     if table.empty:
         return Finding(UNTESTABLE, "no cases")
-    slack = ROUNDING if evidence.published else 1e-9
-    least = least_iou(table["dice"] - slack) - slack
-    wrong = table[(table["iou"] < least) | (table["iou"] > table["dice"] + 2 * slack)]
+    wrong = table[impossible(table, ROUNDING if evidence.published else 1e-9)]
     said = [f"{len(table) - len(wrong)} of {len(table)} rows"]
     said += [f"{name}: Dice {100 * row.dice:.1f} allows no IoU below "
              f"{100 * least_iou(row.dice):.1f}, printed {100 * row.iou:.1f}"
-             for name, row in wrong.iterrows()]  # fmt: skip
+             for name, row in wrong[:SHOWN].iterrows()]  # fmt: skip
+    if len(wrong) > SHOWN:
+        said.append("nor do those of " + ", ".join(wrong.index[SHOWN:]))
     return Finding(FAILS if len(wrong) else HOLDS, "; ".join(said))
 
 
-def least_iou(dice):
+def impossible(table: pd.DataFrame, slack: float) -> pd.Series:
+    """Rows whose iou lies outside what their dice allows, each known up to `slack`."""
+    least = least_iou(table["dice"] - slack) - slack
+    return (table["iou"] < least) | (table["iou"] > table["dice"] + 2 * slack)
+
+
+def least_iou(dice: pd.Series | float) -> pd.Series | float:
     """The smallest mean IoU that images of this mean Dice can have."""
     return dice / (2 - dice)
 
@@ -149,8 +163,7 @@ def comparable(
         else:
             behind = _verdict(evidence, cohort, metric, first, second) == SECOND
         pairs.append(Pair(FAILS if behind else HOLDS, words))
-    found = of_pairs(pairs)
-    return Finding(found.verdict, found.numbers.replace(" ahead", " not behind", 1))
+    return _counted(pairs, "not behind")
 
 
 def same_order(
@@ -179,8 +192,7 @@ def same_order(
             agree = len(set(decided.values())) <= 1
             verdict = FAILS if not agree else HOLDS if len(decided) > 1 else TIE
             pairs.append(Pair(verdict, f"{cohort}, {one} against {other}: {words}"))
-    found = of_pairs(pairs)
-    return Finding(found.verdict, found.numbers.replace(" ahead", " alike", 1))
+    return _counted(pairs, "alike")
 
 
 MED_SA_RULES: dict[str, Rule] = LUNCH_RULES | {
@@ -188,6 +200,13 @@ MED_SA_RULES: dict[str, Rule] = LUNCH_RULES | {
     for rule in (possible, below, ahead_told, gained_told, lower_by_told, best_of, worst_of,
                  comparable, same_order)
 }  # fmt: skip
+
+
+def _counted(pairs: Sequence[Pair], word: str) -> Finding:
+    """`of_pairs`, of what is not about being ahead."""
+    found = of_pairs(pairs)
+    numbers = found.numbers.replace(" ahead", f" {word}", 1).replace("not ahead:", "not:")
+    return Finding(found.verdict, numbers)
 
 
 def _each(

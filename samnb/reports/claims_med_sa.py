@@ -8,7 +8,7 @@ import yaml
 
 from samnb.reports.claim_rules import Evidence
 from samnb.reports.claim_rules_lunch import column_of
-from samnb.reports.claim_rules_med_sa import MED_SA_RULES
+from samnb.reports.claim_rules_med_sa import MED_SA_RULES, ROUNDING, impossible, least_iou
 from samnb.reports.claims import audit_of
 from samnb.reports.med_sa import TASKS, of_task
 from samnb.reports.med_sa_ablation import ablation_cases
@@ -48,6 +48,20 @@ def paper_evidence(counts: Mapping[str, float]) -> Evidence:
     derived = {name: value / 1e6 for name, value in counted.items()}
     derived["tasks"] = counts["organs_of_btcv"] + counts["tasks_of_table_2"]
     return Evidence(tables, {**counts, **derived}, published=True)
+
+
+def impossible_rows() -> pd.DataFrame:
+    """Rows of table 2 whose Dice and IoU cannot be means over the same images: see `possible`.
+
+    Columns: task, system, dice, iou, least_iou (the smallest that so much Dice allows).
+    """
+    found = []
+    for task in published_tasks():
+        table = published_task(task)
+        wrong = table[impossible(table, ROUNDING)]
+        for name, row in wrong.iterrows():
+            found.append((task, name, row["dice"], row["iou"], least_iou(row["dice"])))
+    return pd.DataFrame(found, columns=["task", "system", "dice", "iou", "least_iou"])
 
 
 def our_evidence(cases: pd.DataFrame, ablation_user: str) -> Evidence:

@@ -110,10 +110,10 @@ def questions(labelled: Sequence[int], automatic: str = "SAMed_s") -> dict[str, 
 
 def all_tests(cases: pd.DataFrame, labelled: Sequence[int], metric: str = "dice") -> pd.DataFrame:
     """`paired_tests` of every question, all corrected together; the question is the index."""
-    return tests_of(questions(labelled), cases, metric)
+    return questions_tested(questions(labelled), cases, metric)
 
 
-def tests_of(
+def questions_tested(
     asked_of: Mapping[str, Iterable[Sequence[str]]],
     cases: pd.DataFrame,
     metric: str = "dice",

@@ -110,9 +110,7 @@ def told(row: str) -> str:
     return TOLD + row.partition(", ")[2] if track_of(row) == ORACLE else AUTOMATIC
 
 
-def task_table(
-    cases: pd.DataFrame, task: str, seeds: Sequence[int] | None = None
-) -> pd.DataFrame:
+def task_table(cases: pd.DataFrame, task: str, seeds: Sequence[int] | None = None) -> pd.DataFrame:
     """One task: the paper's rows in its order, ours of the same system beside them, then the rest.
 
     cases: of `all_cases`; seeds: those that every system that learns should have. Columns: track;
@@ -173,8 +171,9 @@ def organ_table(cases: pd.DataFrame) -> pd.DataFrame:
     names = list(_beside(published, chosen["row"].unique(), ORGANS).index)
     organs = list(chosen["target"].unique())
     of_patient = chosen.groupby(["row", "seed", "target", "patient"])["dice"].mean()
-    of_seed = of_patient.groupby(["row", "seed", "target"]).mean()
-    table = of_seed.groupby(["row", "target"]).mean().unstack().reindex(names, columns=organs)
+    of_seed = of_patient.groupby(["row", "seed", "target"]).mean().reset_index()
+    table = of_seed.pivot_table(index="row", columns="target", values="dice")
+    table = table.reindex(names, columns=organs)
     table = table.assign(mean=table.mean(axis=1), paper_dsc=published["dice"])
     table.insert(0, "track", [told(name) for name in table.index])
     table.columns.name = None
@@ -246,9 +245,7 @@ def _summary(
     return summarise(cases, metric).set_index("system")
 
 
-def _missing(
-    cases: pd.DataFrame, names: Sequence[str], seeds: Sequence[int] | None
-) -> list[str]:
+def _missing(cases: pd.DataFrame, names: Sequence[str], seeds: Sequence[int] | None) -> list[str]:
     """Seeds that a row lacks, as text; SAM learns nothing, so one run of it is all."""
     learned = cases[[not is_frozen(name) for name in cases["system"]]]
     lacking = missing_seeds(learned, seeds) if len(learned) else {}

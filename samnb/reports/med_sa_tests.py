@@ -10,7 +10,7 @@ from itertools import combinations
 import pandas as pd
 
 from samnb.reports.lunch import AUTOMATIC
-from samnb.reports.lunch_tests import tests_of
+from samnb.reports.lunch_tests import questions_tested
 from samnb.reports.med_sa import PROMPTED, TASKS, of_task, track_of
 from samnb.reports.med_sa_ablation import VARIANTS, WHOLE_TITLE, ablation_cases
 from samnb.reports.paper_med_sa import prompt_users, row_name
@@ -47,7 +47,7 @@ def task_tests(cases: pd.DataFrame, task: str, metric: str = "dice") -> pd.DataF
     `lunch_tests.in_words` prints it.
     """
     chosen = of_task(cases, task)
-    return tests_of(questions(chosen["system"].unique()), chosen, metric, track_of)
+    return questions_tested(questions(chosen["system"].unique()), chosen, metric, track_of)
 
 
 def ablation_tests(cases: pd.DataFrame, user: str = "random point") -> pd.DataFrame:
@@ -61,5 +61,5 @@ def ablation_tests(cases: pd.DataFrame, user: str = "random point") -> pd.DataFr
         others = [name for name, variant in VARIANTS.items()
                   if name != WHOLE_TITLE and (settings.volumes or variant.depth)]  # fmt: skip
         pairs = {task: [(WHOLE_TITLE, name) for name in others]}
-        tables.append(tests_of(pairs, found, track=lambda name: OWN))
+        tables.append(questions_tested(pairs, found, track=lambda name: OWN))
     return pd.concat([each for each in tables if len(each)] or tables[:1])
