@@ -518,6 +518,13 @@ def test_answers_about_volumes_show_the_slice_with_most_in_it(monkeypatch):
     assert len(figure.axes) == 6
 
 
+def test_a_size_has_those_studies_that_it_has():
+    assert med_sa_study.read_studies("smoke") == {}
+    found = med_sa_study.read_studies()
+    assert set(found) <= set(med_sa.STUDIES)
+    assert med_sa_study.shown_answers({}, "melanoma", ["Med-SA"], 1, "box 0.5") is None
+
+
 def test_charts_draw_what_the_tables_have(cases):
     figure = med_sa_figures.overlap_chart(cases)
     axes = figure.axes[0]

@@ -43,11 +43,13 @@ def overlap_chart(cases: pd.DataFrame, height: float = 2.3) -> Figure:
     return figure
 
 
-def ablation_chart(cases: pd.DataFrame, user: str = POINT, height: float = 2.2) -> Figure:
+def ablation_chart(cases: pd.DataFrame, user: str = POINT, height: float = 3.0) -> Figure:
     """Table 3 as a chart: Dice of every variant, a panel for each task that has one.
 
-    Bars: 95 % interval over patients; points: seeds; the line: the whole Med-SA.
+    Bars: 95 % interval over patients; points: seeds; the line: the whole Med-SA. A picture has no
+    depth, so that its rows with SD-Trans are the only ones.
     """
+    titles = ["\n".join(wrap(name, 20, break_on_hyphens=False)) for name in VARIANTS]
     tables = {task: ablation_cases(cases, task, user) for task in TASKS}
     tables = {task: table for task, table in tables.items() if len(table)}
     figure, grid = _task_panels(list(tables), height, sharey=True)
@@ -59,8 +61,7 @@ def ablation_chart(cases: pd.DataFrame, user: str = POINT, height: float = 2.2) 
             _variant(axes, place, interval.loc[name], table[table["system"] == name])
         if WHOLE_TITLE in interval.index:
             axes.axvline(interval.loc[WHOLE_TITLE, "mean"], color=COLOUR, linewidth=1)
-        axes.set_yticks(range(len(VARIANTS)), ["\n".join(wrap(name, 18)) for name in VARIANTS],
-                        fontsize=8)  # fmt: skip
+        axes.set_yticks(range(len(VARIANTS)), titles, fontsize=8)
         axes.set_ylim(len(VARIANTS) - 0.5, -0.5)
         axes.set_title(task)
         label(axes, f"Dice, told: {user}" if axes in grid[-COLUMNS:] else "Dice")

@@ -16,14 +16,19 @@ from samnb.reports.lunch_study import RULE, Shown, Study, read_study
 from samnb.reports.lunch_tests import is_frozen
 from samnb.reports.med_sa import EVERY_SLICE, PROMPTED, STUDIES, TASKS, all_cases
 from samnb.reports.paper_med_sa import row_name
+from samnb.studies import studies_of
 from samnb.studies.volumes import cohort_view
 
 COLOURS = 3  # channels of a picture in colour
 
 
 def read_studies(size: str = "pocket") -> dict[str, Study]:
-    """All studies of this paper by name; a study without records has no rows."""
-    return {name: read_study(size, name) for name in STUDIES}
+    """The studies of this paper by name, as far as the size has them.
+
+    One without records has no rows.
+    """
+    known = studies_of(size)
+    return {name: read_study(size, name) for name in STUDIES if name.replace("-", "_") in known}
 
 
 def study_cases(studies: Mapping[str, Study]) -> pd.DataFrame:
@@ -41,7 +46,9 @@ def shown_answers(
     out; None if the last one has none. All are of the task's first study.
     """
     settings = TASKS[task]
-    study = studies[settings.studies[0]]
+    study = studies.get(settings.studies[0])
+    if study is None:
+        return None
     answers = _answers(study, systems, seed, user)
     reference = _named(systems[-1], user)
     if reference not in answers:
