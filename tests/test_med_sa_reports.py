@@ -212,7 +212,20 @@ def test_disc_and_cup_are_tasks_of_one_study():
     assert list(table.index).index("SAM, box 0.5") + 1 == list(table.index).index(
         "· paper, SAM, box 0.5"
     )
-    assert list(printed(table).columns) == ["Track", *published_tasks()]
+    titles = [task.capitalize() for task in published_tasks()]
+    assert list(printed(table).columns) == ["Track", *titles]
+
+
+def test_the_table_of_all_tasks_marks_within_tracks_and_invents_no_row_of_the_paper():
+    more = scans("Med-SA", 0.99, "box 1")
+    both = med_sa.all_cases({"med-sa-thyroid": pd.concat([thyroid(), more])})
+    table = med_sa.all_tasks(both)
+    assert "Med-SA, box 1" in table.index
+    assert "· paper, Med-SA, box 1" not in table.index
+    found = marks(table)["Thyroid nodule"]
+    assert found["Med-SA, box 0.5"] == "best"  # told the same, 0.7 against 0.5 and 0.2
+    assert found["MedSAM, box 0.5"] == "second"
+    assert found["· paper, Med-SA, box 0.5"] == found["Med-SA, box 1"] == ""
 
 
 def test_without_records_the_paper_stands_alone():
@@ -443,11 +456,11 @@ def test_parameters_of_the_paper_counted_and_here():
     assert np.isnan(here.loc["SAM", "here"])
 
 
-def squares(sides, size=32):
-    """Truths (N, 2, size, size): a square of each side in the middle, and a fixed one."""
+def squares(sides, size=64):
+    """Truths (N, 2, size, size): a square of each side from (30, 30) on, and one that is fixed."""
     masks = np.zeros((len(sides), 2, size, size), bool)
     for row, side in enumerate(sides):
-        masks[row, 0, 10 : 10 + side, 10 : 10 + side] = True
+        masks[row, 0, 30 : 30 + side, 30 : 30 + side] = True
         masks[row, 1, 2:6, 2:6] = True
     return masks
 
@@ -473,8 +486,8 @@ def test_answers_about_colour_pictures(monkeypatch):
     truths = squares([4, 8, 12, 16])
     found = squares([4, 2, 11, 8])  # of the target shown: perfect, worst, good, bad
     rows = np.arange(4)
-    images = np.random.default_rng(0).random((4, 3, 32, 32)).astype(np.float32)
-    given = Answers(rows, pack(found), 32)
+    images = np.random.default_rng(0).random((4, 3, 64, 64)).astype(np.float32)
+    given = Answers(rows, pack(found), 64)
     study = fake_study(
         monkeypatch, images, truths,
         {("nnU-Net", "nobody"): given, ("Med-SA", "box 0.75"): given}, slice=[0] * 4,
@@ -484,11 +497,13 @@ def test_answers_about_colour_pictures(monkeypatch):
     shown = med_sa_study.shown_answers(studies, "optic disc", systems, 2, "box 0.75")
     assert [title.split("\n")[1] for title in shown.titles] == ["s0", "s3", "s1"]
     assert list(shown.masks) == ["nnU-Net", "Med-SA, box 0.75"]
-    np.testing.assert_array_equal(shown.images[1], images[3].transpose(1, 2, 0))
-    np.testing.assert_array_equal(shown.masks["nnU-Net"][2], found[1, :1])
+    # Of s3 all that is marked lies in rows 30 to 45; with 12 around them that is 18 to 57.
+    np.testing.assert_array_equal(shown.images[1], images[3, :, 18:58, 18:58].transpose(1, 2, 0))
+    np.testing.assert_array_equal(shown.truths[1], truths[3, :1, 18:58, 18:58])
+    np.testing.assert_array_equal(shown.masks["nnU-Net"][1], found[3, :1, 18:58, 18:58])
     # What the user said when the record was made: by the name of the case.
     said = find_user("box 0.75").prompts(torch.from_numpy(truths[3:]), ["eyes:s3:0"])
-    np.testing.assert_array_equal(shown.boxes[1], said.boxes[0, :1])
+    np.testing.assert_array_equal(shown.boxes[1], said.boxes[0, :1] - 18)
     assert med_sa_study.shown_answers(studies, "optic disc", systems, 1, "box 0.75") is None
     figure = med_sa_figures.answer_grid(shown)
     texts = [axes.get_title() for axes in figure.axes[:3]]
@@ -497,12 +512,12 @@ def test_answers_about_colour_pictures(monkeypatch):
 
 
 def test_answers_about_volumes_show_the_slice_with_most_in_it(monkeypatch):
-    truths = squares([4, 8, 12]).repeat(5, axis=0).reshape(3, 5, 2, 32, 32).transpose(0, 2, 1, 3, 4)
+    truths = squares([4, 8, 12]).repeat(5, axis=0).reshape(3, 5, 2, 64, 64).transpose(0, 2, 1, 3, 4)
     truths[:, :, [0, 4]] = False
     truths[:, 1, 3] = False
     truths[:, 0, 2, 20, 20] = True  # a voxel more in slice 2
     given = pack_volumes(np.arange(3), list(truths), 0.0)
-    images = np.random.default_rng(0).random((3, 1, 5, 32, 32)).astype(np.float32)
+    images = np.random.default_rng(0).random((3, 1, 5, 64, 64)).astype(np.float32)
     user = "3 random points"
     study = fake_study(
         monkeypatch, images, truths, {("Med-SA", f"{user}, every slice"): given}
@@ -518,10 +533,13 @@ def test_answers_about_volumes_show_the_slice_with_most_in_it(monkeypatch):
     assert len(figure.axes) == 6
 
 
-def test_a_size_has_those_studies_that_it_has():
-    assert med_sa_study.read_studies("smoke") == {}
-    found = med_sa_study.read_studies()
-    assert set(found) <= set(med_sa.STUDIES)
+def test_studies_that_a_size_lacks_are_left_out(monkeypatch):
+    there = {"sam_mix": None, "med_sa_isic": None, "med_sa_btcv_slices": None}
+    monkeypatch.setattr(med_sa_study, "studies_of", lambda size: there)
+    monkeypatch.setattr(med_sa_study, "read_study", lambda size, name: (size, name))
+    assert med_sa_study.read_studies("real") == {
+        name: ("real", name) for name in ("med-sa-btcv-slices", "med-sa-isic")
+    }
     assert med_sa_study.shown_answers({}, "melanoma", ["Med-SA"], 1, "box 0.5") is None
 
 

@@ -114,7 +114,7 @@ def answer_grid(
     figure, grid = panels(count, len(names), WIDTH / len(names) + 0.3, squeeze=False)
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.03)
     for row, (image, truth) in enumerate(zip(shown.images, shown.truths, strict=True)):
-        window = _body(image)
+        window = square_around(image)
         for axes, name in zip(grid[row], names, strict=True):
             given = None if name == "truth" else shown.masks[name][row]
             _draw(axes, image, truth, given)
@@ -197,7 +197,7 @@ def _heading(name: str, inches: float) -> str:
     return "\n".join([*wrap(family, max(8, int(12.5 * inches))), learned, told])
 
 
-def _body(image: np.ndarray, margin: int = 4) -> tuple[slice, slice]:
+def square_around(image: np.ndarray, margin: int = 4) -> tuple[slice, slice]:
     """The smallest square with all that is brighter than the darkest value, and a margin."""
     image = image if image.ndim == 2 else image.mean(axis=2)  # of a colour picture
     marked = image > image.min() + 0.05

@@ -141,8 +141,9 @@ def overview(table: pd.DataFrame) -> pd.DataFrame:
 def all_tasks(cases: pd.DataFrame) -> pd.DataFrame:
     """Dice by system and user (rows) and task (columns): a row of ours, and below it the paper's.
 
-    Every system of this book that the paper has is there, with records or without. Columns end
-    with their deviation over seeds and their place in the track.
+    Every system of this book that the paper has is there, with records or without; a user whom the
+    paper has not has no row of the paper's. Columns have their deviation over seeds, and their
+    place in the track.
     """
     tables = {task: task_table(cases, task) for task in published_tasks()}
     names = list(dict.fromkeys(name for table in tables.values() for name in overview(table).index))
@@ -155,7 +156,9 @@ def all_tasks(cases: pd.DataFrame) -> pd.DataFrame:
             row = table.loc[name]
             own |= {f"{task}{end}": row.get(f"dice{end}") for end in ("", "_deviation", "_place")}
             paper[task] = row["paper_dsc"]
-        blocks += [pd.Series(own, name=name), pd.Series(paper, name=f"· paper, {name}")]
+        blocks.append(pd.Series(own, name=name))
+        if pd.Series(paper).reindex(list(tables)).notna().any():
+            blocks.append(pd.Series(paper, name=f"· paper, {name}"))
     columns = [f"{task}{end}" for task in tables for end in ("", "_deviation", "_place")]
     table = pd.DataFrame(blocks).reindex(columns=["track", *columns])
     return table.astype(dict.fromkeys(columns, float)).rename_axis("System")

@@ -12,6 +12,7 @@ from samnb.evaluation.answers import Answers
 from samnb.evaluation.metrics import dice
 from samnb.evaluation.volumes import VolumeAnswers
 from samnb.prompts.users import INSIDE, NOBODY, find_user
+from samnb.reports.lunch_figures import square_around
 from samnb.reports.lunch_study import RULE, Shown, Study, read_study
 from samnb.reports.lunch_tests import is_frozen
 from samnb.reports.med_sa import EVERY_SLICE, PROMPTED, STUDIES, TASKS, all_cases
@@ -20,6 +21,7 @@ from samnb.studies import studies_of
 from samnb.studies.volumes import cohort_view
 
 COLOURS = 3  # channels of a picture in colour
+MARGIN = 12  # pixels around what is shown
 
 
 def read_studies(size: str = "pocket") -> dict[str, Study]:
@@ -42,8 +44,10 @@ def shown_answers(
     """Three test cases of a task, and what systems answered to one user, or to nobody.
 
     The best, the median and the worst by the mean Dice of the last of the systems; of a volume the
-    slice with most targets, then with most of them. Systems without a record of this seed are left
-    out; None if the last one has none. All are of the task's first study.
+    slice with most targets, then with most of them; cut to a square around the targets and all
+    that was answered, so that a score of what is shown is that of the whole. Systems without a
+    record of this seed are left out; None if the last one has none. All are of the task's first
+    study.
     """
     settings = TASKS[task]
     study = studies.get(settings.studies[0])
@@ -73,7 +77,7 @@ def shown_answers(
 
 
 class _Picture:
-    """One slice of one test case: image, truth (K, S, S), masks by system, and where it is from."""
+    """One slice of one test case, cut: image, truth (K, S, S), masks by system, its title."""
 
     def __init__(self, view, answers, place: int, numbers: Sequence[int]):
         """place: among the answers, which are all about the same rows; numbers: of the targets."""
@@ -87,19 +91,23 @@ class _Picture:
         found = view.index.loc[row]
         self.scan, self.number = found["scan"], found.get("slice", depth)
         self.title = f"{self.scan}" if truths.shape[1] == 1 else f"{self.scan}, slice {depth}"
+        self.whole = truths[:, depth]
+        masks = {name: _masks(given, place, numbers)[:, depth] for name, given in answers.items()}
+        marked = np.any([self.whole, *masks.values()], axis=(0, 1))
+        self.window = square_around(marked.astype(float), MARGIN)
         colour = len(images) == COLOURS and truths.shape[1] == 1
-        self.image = images[:, depth].transpose(1, 2, 0) if colour else images[0, depth]
-        self.truth = truths[:, depth]
-        self.masks = {name: _masks(given, place, numbers)[:, depth]
-                      for name, given in answers.items()}  # fmt: skip
+        image = images[:, depth].transpose(1, 2, 0) if colour else images[0, depth]
+        self.image, self.truth = image[self.window], self.whole[:, *self.window]
+        self.masks = {name: mask[:, *self.window] for name, mask in masks.items()}
 
     def prompts(self, cohort: str, user: str) -> tuple[np.ndarray, np.ndarray | None]:
         """What the user said of this slice: points (P, 2), NaN where none; boxes (K, 4) or None."""
         name = f"{cohort}:{self.scan}:{self.number}"
-        said = find_user(user).prompts(torch.from_numpy(self.truth[None]), [name])
+        said = find_user(user).prompts(torch.from_numpy(self.whole[None]), [name])
+        corner = np.array([self.window[1].start, self.window[0].start])  # x, y
         if said.points is None:
-            return np.empty((0, 2)), said.boxes[0].numpy()
-        points = said.points[0].numpy().copy()
+            return np.empty((0, 2)), said.boxes[0].numpy() - np.tile(corner, 2)
+        points = said.points[0].numpy() - corner
         points[said.labels[0].numpy() != INSIDE] = np.nan
         return points.reshape(-1, 2), None
 

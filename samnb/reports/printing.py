@@ -78,6 +78,13 @@ COLUMNS = {
     "equal": Column("Equal"),
     "seeds": Column("Seeds", 0),
     "missing": Column("Missing seeds"),
+    # The tasks of Med-SA.
+    "organs": Column("Organs", better="high"),
+    "optic disc": Column("Optic disc", better="high"),
+    "optic cup": Column("Optic cup", better="high"),
+    "brain tumour": Column("Brain tumour", better="high"),
+    "thyroid nodule": Column("Thyroid nodule", better="high"),
+    "melanoma": Column("Melanoma", better="high"),
 }
 
 
