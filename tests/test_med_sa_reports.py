@@ -524,7 +524,7 @@ def test_answers_about_volumes_show_the_slice_with_most_in_it(monkeypatch):
     )  # fmt: skip
     shown = med_sa_study.shown_answers({"med-sa-brats": study}, "brain tumour", ["Med-SA"], 2, user)
     assert shown.titles[0] == "best\ns0, slice 2"
-    np.testing.assert_array_equal(shown.images[0], images[0, 0, 2])
+    np.testing.assert_array_equal(shown.images[0], images[0, 0, 2, :56, :56])
     said: UserPrompts = EverySlice(find_user(user)).prompts(
         torch.from_numpy(truths[:1]), ["eyes:s0"]
     )
