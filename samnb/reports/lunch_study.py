@@ -1,6 +1,6 @@
 """A study of Cheap Lunch as the chapter of its results reads it: records, cases, pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -63,16 +63,19 @@ def read_study(size: str, name: str) -> Study:
 class Shown:
     """Slices that records keep answers of, and those answers.
 
-    images (R, S, S), 0-1; truths (R, K, S, S) bool; masks: by system the same; points (R, K, 2)
-    x, y of the user in the middle, NaN where the slice lacks the target; titles (R,); targets (K,).
+    images (R, S, S), 0-1, in colour (R, S, S, 3); truths (R, K, S, S) bool; masks: by system the
+    same; points (R, K, 2) x, y of the user in the middle, NaN where the slice lacks the target (of
+    users of several points so many for each target); titles (R,); targets (K,); boxes (R, K, 4) of
+    a user of boxes.
     """
 
-    images: np.ndarray
-    truths: np.ndarray
-    masks: dict[str, np.ndarray]
-    points: np.ndarray
+    images: Sequence[np.ndarray]
+    truths: Sequence[np.ndarray]
+    masks: Mapping[str, Sequence[np.ndarray]]
+    points: Sequence[np.ndarray]
     titles: list[str]
     targets: Sequence[str]
+    boxes: Sequence[np.ndarray] | None = None
 
 
 def shown_slices(study: Study, seed: int) -> Shown | None:
