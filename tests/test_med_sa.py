@@ -356,7 +356,8 @@ def test_volumes_are_examined_as_those_of_other_methods(volume):
     index = pd.DataFrame({"patient": ["p"], "scan": ["s"]})
     images, masks = volume.marked.numpy(), volume.masks.numpy()
     volumes = SimpleNamespace(
-        load=lambda rows: (images, masks), index=index, targets=("liver", "spleen"),
+        load=lambda rows: (images, masks), arrays=lambda row: (images[0], masks[0]),
+        index=index, targets=("liver", "spleen"),
         spacing=lambda row: (3.0, 1.0, 1.0),
     )  # fmt: skip
     user = EverySlice(find_user("box 0.75"))
