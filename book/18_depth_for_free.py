@@ -27,6 +27,7 @@ PROFILE = "pocket"
 
 # %% tags=["hide-input"]
 import time
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -130,7 +131,7 @@ figure = flow(
 rows = slices.rows_of(split.test)
 largest = rows[slices.index["mask_pixels"].to_numpy()[rows].argmax()]
 stack = np.arange(largest - MIDDLE, largest - MIDDLE + DEPTH)
-assert slices.index["scan"].iloc[stack].nunique() == 1
+assert len(set(slices.index["scan"].iloc[stack])) == 1  # one patient's
 images, masks = (torch.from_numpy(part) for part in slices.load(stack))
 volume = images.transpose(0, 1)[None]
 volume.shape  # volumes, channels, slices, rows, columns
@@ -340,21 +341,17 @@ torch.equal(alone, picture)
 # side, and as a step of training takes them here, in seconds:
 
 # %%
-work = {}
-for size in ("pocket", "vit_b"):
-    for depth in ("none", "joined", "own"):
-        with (
-            torch.device("meta"),
-            FlopCounterMode(display=False) as counter,
-        ):
-            sam = add_med_adapters(
-                build_sam(size), MedAdapterSettings(depth=depth)
-            )
-            pixels = torch.zeros(DEPTH, 3, *[SAM_SIZES[size].side] * 2)
-            with torch.no_grad():
-                sam.image_encoder(pixels, DEPTH)
-        work[size, depth] = counter.get_total_flops() / 2e9 / DEPTH
-work = pd.Series(work).unstack(0)[["pocket", "vit_b"]]
+work = {"pocket": {}, "vit_b": {}}
+for size, depth in product(work, kinds):
+    with torch.device("meta"):
+        sam = add_med_adapters(
+            build_sam(size), MedAdapterSettings(depth=depth)
+        )
+        pixels = torch.zeros(DEPTH, 3, *[SAM_SIZES[size].side] * 2)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        sam.image_encoder(pixels, DEPTH)
+    work[size][depth] = counter.get_total_flops() / 2e9 / DEPTH
+work = pd.DataFrame(work)
 more = 100 * (work / work.loc["none"] - 1)
 
 # %% [markdown]
@@ -370,8 +367,9 @@ for depth, sam in kinds.items():
         lambda value: value,
     ):
         encode_volumes(sam, volume)
-    blocks = {value.untyped_storage() for value in kept}
-    memory[depth] = sum(block.nbytes() for block in blocks) / 1e6
+    stored = (value.untyped_storage() for value in kept)
+    sizes = {block.data_ptr(): block.nbytes() for block in stored}
+    memory[depth] = sum(sizes.values()) / 1e6
     times = []
     for _ in range(3):
         began = time.perf_counter()
