@@ -44,8 +44,7 @@ from samnb.networks.sam.prompting import Prompts, decode
 from samnb.networks.sam.settings import LoraSettings
 from samnb.networks.sam.weights import load_sam
 from samnb.prompts.boxes import box_of, middle_click
-from samnb.reports import style
-from samnb.reports.diagram import Box, flow
+from samnb.reports import med_sa_diagrams, style
 from samnb.reports.prompted import show_prompted
 from samnb.studies import cohorts as cohort
 from samnb.studies import load_profile
@@ -74,33 +73,12 @@ narrow = size.width // MedAdapterSettings().bottleneck
 #   patients. This shows that adapters learn; it is too small to compare systems by.
 
 # %% mystnb={"figure": {"caption": "A block of the image encoder. The upper path is SAM's own and frozen; each adapter is a narrow detour below it, and only the detours learn.", "name": "fig-adapters-encoder"}, "image": {"alt": "Boxes from left to right: tokens enter the frozen attention; its result goes on as it is and through a first adapter, and both are added to the tokens; then the frozen MLP and a second, scaled adapter stand beside each other, and their results are added too."}} tags=["hide-input"]
-detour = f"{size.width} → {narrow} → {size.width}"
-figure = flow(
-    [
-        [Box("tokens", "x")],
-        [Box("attention", "a", "frozen")],
-        [Box("as it is", "a"), Box("adapter 1", detour, "trained")],
-        [Box("sum", "x + a + adapter 1")],
-        [Box("MLP", "m", "frozen"), Box("adapter 2", detour, "trained")],
-        [Box("sum ", "+ m + s·adapter")],
-    ],
-    [
-        ("tokens", "attention"),
-        ("attention", "as it is"),
-        ("attention", "adapter 1"),
-        ("as it is", "sum"),
-        ("adapter 1", "sum"),
-        ("sum", "MLP"),
-        ("sum", "adapter 2"),
-        ("MLP", "sum "),
-        ("adapter 2", "sum "),
-    ],
-)
+figure = med_sa_diagrams.encoder_block(size.width, narrow)
 
 # %% [markdown]
 # **Goals.** After this chapter you will be able to
 #
-# - **write** an adapter, and say what it has and lacks beside {term}`LoRA`;
+# - **write** an adapter, and say what it has and lacks beside LoRA;
 # - **place** Med-SA's adapters in SAM's encoder and decoder;
 # - **check** that fresh adapters give SAM's own masks, bit for bit;
 # - **count** their parameters at any size, without a computer;
@@ -121,7 +99,8 @@ figure = flow(
 # ```
 #
 # The up-projection $U$ begins with zeros, so a new adapter adds nothing. The down-projection is random:
-# were both zero, none would ever get a gradient.
+# were both zero, neither
+# matrix would ever get a gradient.
 
 # %%
 torch.manual_seed(0)
@@ -132,7 +111,7 @@ one.down(a).shape, one(a).shape, bool((one(a) == 0).all())
 # %% [markdown]
 # ## Beside LoRA
 #
-# | | LoRA | adapter |
+# | | {term}`LoRA` | adapter |
 # |---|---|---|
 # | corrects | a weight: $W + BA$ | what a layer has computed |
 # | bends | no: a matrix beside a matrix | yes: the ReLU in its middle |
@@ -182,32 +161,7 @@ costs.map("{:,.1f}".format).replace(r"\.0$", "", regex=True)
 # In each of the decoder's two blocks there are three:
 
 # %% mystnb={"figure": {"caption": "A block of the mask decoder with its three adapters. The first one knows the prompt.", "name": "fig-adapters-decoder"}, "image": {"alt": "Boxes from left to right: the tokens of masks and prompts attend to one another; then comes a first adapter that takes the prompt from a box below; then the tokens look at the image; then the frozen MLP with the second adapter beside it; then the image looks at the tokens; last the third adapter, on the image."}} tags=["hide-input"]
-figure = flow(
-    [
-        [
-            Box("tokens look", "to each other", "frozen"),
-            Box("prompt", "point or box", "prompt"),
-        ],
-        [Box("adapter 1", "knows the prompt", "trained")],
-        [Box("tokens look ", "at the image", "frozen")],
-        [
-            Box("MLP", "tokens", "frozen"),
-            Box("adapter 2", "· s", "trained"),
-        ],
-        [Box("image looks", "at the tokens", "frozen")],
-        [Box("adapter 3", "image, norm", "trained")],
-    ],
-    [
-        ("tokens look", "adapter 1"),
-        ("prompt", "adapter 1"),
-        ("adapter 1", "tokens look "),
-        ("tokens look ", "MLP"),
-        ("tokens look ", "adapter 2"),
-        ("MLP", "image looks"),
-        ("adapter 2", "image looks"),
-        ("image looks", "adapter 3"),
-    ],
-)
+figure = med_sa_diagrams.decoder_block()
 
 # %% [markdown]
 # ```{literalinclude} ../samnb/networks/sam/med_adapters.py
@@ -227,6 +181,8 @@ table = slices.index.loc[slices.rows_of(split.test)]
 rows = table.groupby("patient")["mask_pixels"].idxmax().to_numpy()
 images, masks = (torch.from_numpy(part) for part in slices.load(rows))
 truth = masks[:, 0].bool()
+
+# %%
 each = torch.arange(len(rows))
 click = Prompts(
     each,
@@ -243,6 +199,8 @@ with torch.no_grad():
         before = decode(sam, encode(sam, images), said).logits
         after = decode(adapted, encode(adapted, images), said).logits
         same += (before == after).flatten(2).all(dim=2).flatten().tolist()
+
+# %% tags=["hide-input"]
 glue("adapters-same", sum(same), display=False)
 glue("adapters-asked", len(same), display=False)
 
@@ -254,14 +212,18 @@ glue("adapters-asked", len(same), display=False)
 # figure has it, and nothing learned:
 
 # %%
+shares = [
+    layer.image_norm.share
+    for layer in adapted.mask_decoder.transformer.layers
+]
 with torch.no_grad():
-    for name, value in adapted.named_parameters():
-        if name.endswith("image_norm.share"):
-            value.fill_(1)
+    for share in shares:
+        share.fill_(1)
     whole = decode(adapted, encode(adapted, images), box).single()[0] > 0
-    for name, value in adapted.named_parameters():
-        if name.endswith("image_norm.share"):
-            value.fill_(0)
+    for share in shares:
+        share.zero_()
+
+# %%
 alike = dice(whole.numpy(), (before[:, 0] > 0).numpy())
 print(f"Dice with SAM's own masks: {alike.mean():.2f}")
 
@@ -294,6 +256,8 @@ for name in ("vit_b", "vit_l", "vit_h"):
         decoder = count_parameters(large.mask_decoder).trainable
         own = count_parameters(large).total - encoder - decoder
         rows.append((name, f"1/{k}", encoder, decoder, own))
+
+# %%
 names = ["SAM", "bottleneck", "encoder", "decoder", "SAM's own"]
 counts = pd.DataFrame(rows, columns=names).set_index(names[:2])
 counts["encoder, % of SAM"] = 100 * counts["encoder"] / counts["SAM's own"]
@@ -318,24 +282,28 @@ glue("adapters-wide", f"{wide['encoder'] / 1e6:.1f}", display=False)
 # ## A few steps
 #
 # What learns? The lessons are those of [chapter 19](chapter-hyper): a click or a box, then clicks in the
-# error, and the loss of every answer. Here they are given on a few slices only, one of each training
-# patient.
+# error, and the loss of every answer. Here they are given on a few slices only, each of another
+# training patient.
 
 # %%
 table = slices.index.loc[slices.rows_of(split.train)]
 few = table.groupby("patient")["mask_pixels"].idxmax().to_numpy()[:12]
 shown, outlined = (torch.from_numpy(part) for part in slices.load(few))
+
+# %%
 nothing = torch.zeros(0, 1).long()
 method = MedSa(adapted, MedSaSettings())
 learns = [value for value in method.parameters() if value.requires_grad]
 optimiser = torch.optim.Adam(learns, 3e-3)
 
-# %% tags=["nbval-ignore-output"]
+# %%
 own = {
     name: value.clone()
     for name, value in adapted.named_parameters()
     if not is_adapter(name)
 }
+
+# %% tags=["nbval-ignore-output"]
 losses = []
 torch.manual_seed(0)  # of clicks and boxes
 for step in range(30):
@@ -362,6 +330,8 @@ with torch.no_grad():
     for name, network in {"before": sam, "after": adapted.eval()}.items():
         answer = decode(network, encode(network, images), click)
         found[name] = answer.at_side(side).single()[0] > 0
+
+# %% tags=["hide-input", "nbval-ignore-output"]
 scores = {
     name: dice(mask.numpy(), truth.numpy()) for name, mask in found.items()
 }
@@ -370,6 +340,8 @@ for name, values in scores.items():
 glue("adapters-steps", len(losses), display=False)
 glue("adapters-taught", len(few), display=False)
 glue("adapters-patients", len(truth), display=False)
+
+# %% tags=["nbval-ignore-output"]
 pd.DataFrame(scores).describe().loc[["mean", "min", "max"]].round(2)
 
 # %% mystnb={"figure": {"caption": "The patient whose answer changed most, chosen by this rule. Red is the answer to the click, green the truth.", "name": "fig-adapters-before-after"}, "image": {"alt": "Two pictures of the same brain slice with a star in a bright tumour; left the frozen SAM's red mask, right that of the SAM with trained adapters, nearer to the green outline."}} tags=["hide-input", "nbval-ignore-output"]
@@ -456,8 +428,8 @@ for part in ("image_encoder", "mask_decoder"):
     mask = answer.at_side(side).single()[0] > 0
     silent[f"without {part}'s"] = dice(mask.numpy(), truth.numpy()).mean()
 adapted.load_state_dict(learned)
-# Neither half reaches what both reach: each has learned with the other in
-# place, and what is left of it was never trained to work alone.
+# After so few steps nearly all of the gain is the decoder's: without the
+# encoder's adapters little is lost, without the decoder's most of it.
 pd.Series(silent | {"both": scores["after"].mean()}).round(2).to_frame(
     "Dice"
 )
@@ -480,8 +452,8 @@ pd.Series(silent | {"both": scores["after"].mean()}).round(2).to_frame(
 #
 # ```{admonition} Answer
 # :class: dropdown
-# The gradient of each is a product with the other. With both zero, both gradients are zero, and nothing
-# would ever move. With one zero, that one moves in the first step.
+# The gradient of each is a product with the other. With both zero, both gradients are zero, and neither
+# matrix would ever move. With one zero, that one moves in the first step.
 # ```
 #
 # **2.** The paper updates two in a hundred of the parameters. Is a training step fifty times cheaper?

@@ -43,10 +43,13 @@ from samnb.networks.sam.med_adapters import (
 )
 from samnb.networks.sam.model import SAM_SIZES, build_sam, encode
 from samnb.networks.sam.prompting import Prompts, decode
-from samnb.networks.sam.space_depth import encode_in_patches, encode_volumes
+from samnb.networks.sam.space_depth import (
+    encode_in_patches,
+    encode_volumes,
+    slices_of,
+)
 from samnb.networks.sam.weights import load_sam
-from samnb.reports import style
-from samnb.reports.diagram import Box, flow
+from samnb.reports import med_sa_diagrams, style
 from samnb.reports.pictures import show_slice
 from samnb.studies import cohorts as cohort
 from samnb.studies import load_profile
@@ -76,37 +79,13 @@ grid, DEPTH, MIDDLE = side // pocket.patch, 8, 4
 # Whether depth makes better masks is another question. It is answered by training, in the results.
 
 # %% mystnb={"figure": {"caption": "A block's attention, twice with the same weights: over the places of a slice, and over the slices of a place.", "name": "fig-depth-flow"}, "image": {"alt": "Boxes from left to right: a volume of tokens is arranged in two ways, as slices of places and as places of slices; both go through the same frozen attention; the results are added and go into the first adapter."}} tags=["hide-input"]
-places = grid * grid
-figure = flow(
-    [
-        [Box("volume", f"{DEPTH} × {places} × {pocket.width}")],
-        [
-            Box("space", f"{DEPTH} of {places} tokens"),
-            Box("depth", f"{places} of {DEPTH} tokens", "made"),
-        ],
-        [
-            Box("attention", "SAM's own", "frozen"),
-            Box("attention ", "the same weights", "frozen"),
-        ],
-        [Box("sum", "transposed back")],
-        [Box("adapter 1", "zero at first", "trained")],
-    ],
-    [
-        ("volume", "space"),
-        ("volume", "depth"),
-        ("space", "attention"),
-        ("depth", "attention "),
-        ("attention", "sum"),
-        ("attention ", "sum"),
-        ("sum", "adapter 1"),
-    ],
-)
+figure = med_sa_diagrams.space_and_depth(DEPTH, grid * grid, pocket.width)
 
 # %% [markdown]
 # **Goals.** After this chapter you will be able to
 #
 # - **write** attention over depth as a transposition;
-# - **see** which {term}`token` looks at which;
+# - **see** which token looks at which;
 # - **test** with one bright slice how far news travels, in blocks and in slices;
 # - **count** what it costs.
 #
@@ -114,7 +93,7 @@ figure = flow(
 #
 # ## A transposition
 #
-# Attention mixes the tokens of a set, whatever they stand for. SAM's sets are the places of a slice. Put
+# Attention mixes the {term}`tokens <token>` of a set, whatever they stand for. SAM's sets are the places of a slice. Put
 # the axes in another order, and the sets are the slices of a place:
 #
 # $$ D \times N \times L \;\longrightarrow\; N \times D \times L, $$
@@ -152,6 +131,8 @@ for depth in ("none", "joined", "own"):
             if is_adapter(name):
                 value.normal_(0, 0.1)
     kinds[depth] = sam.eval()
+
+# %%
 learned = {
     name: count_parameters(sam.image_encoder).trainable
     for name, sam in kinds.items()
@@ -173,6 +154,7 @@ glue("depth-learned", f"{learned['joined']:,}", display=False)
 # a part in it.
 
 # %%
+HERE = (MIDDLE, 9, 5)  # slice, row, column
 x = torch.randn(DEPTH, grid, grid, pocket.width)
 x.requires_grad_(True)
 seen = {}
@@ -184,23 +166,15 @@ for name, depth, blocks in (
     y = x
     for block in kinds[depth].image_encoder.blocks[:blocks]:
         y = block(y, DEPTH)
-    (pull,) = torch.autograd.grad(y[MIDDLE, 9, 5].sum(), x)
+    (pull,) = torch.autograd.grad(y[HERE].sum(), x)
     seen[name] = (pull.abs().sum(dim=-1) > 0).numpy()
+
+# %%
 pd.DataFrame({name: part.sum(axis=(1, 2)) for name, part in seen.items()}).T
 
 # %% mystnb={"figure": {"caption": "Tokens, blue, that have a part in the starred token of one slice. Columns are the slices of a volume, rows are kinds of blocks.", "name": "fig-depth-seen"}, "image": {"alt": "Three rows of small grids, one grid for each slice. First row: all of the starred slice is blue, no other. Second row: the starred slice is blue, and in every other slice the one token at the same place. Third row: everything is blue."}} tags=["hide-input"]
-figure, panels = style.panels(3, DEPTH, panel_height=1.05)
-for row, (name, part) in zip(panels, seen.items(), strict=True):
-    for number, axes in enumerate(row):
-        axes.pcolormesh(
-            np.where(part[number], 0.5, np.nan),
-            cmap="Blues", vmin=0, vmax=0.8, edgecolor=style.FAINT, linewidth=0.3,
-        )  # fmt: skip
-        axes.set(xticks=[], yticks=[], aspect="equal", xlim=(0, grid))
-        axes.set_ylim(grid, 0)
-        axes.spines[:].set(visible=True, color=style.INK)
-    row[MIDDLE].plot(5.5, 9.5, "*", color=style.PROMPT, markersize=9)
-    row[0].set_title(name, loc="left", fontsize=10)
+blue = {name: np.where(part, 0.6, np.nan) for name, part in seen.items()}
+figure = med_sa_diagrams.slice_grids(blue, HERE)
 
 # %% [markdown]
 # The second row is SD-Trans: a token looks at all of its own slice, and through the others at one place
@@ -216,9 +190,8 @@ for row, (name, part) in zip(panels, seen.items(), strict=True):
 # %%
 bright = volume.clone()
 bright[0, 0, MIDDLE, 72:80, 40:48] = 1  # exactly one token
-fresh = add_med_adapters(
-    load_sam("pocket", side), MedAdapterSettings()
-).eval()
+plain = load_sam("pocket", side)
+fresh = add_med_adapters(plain, MedAdapterSettings()).eval()
 cases = {
     "fresh adapters": (fresh, DEPTH),
     "no depth": (kinds["none"], DEPTH),
@@ -234,6 +207,8 @@ with torch.no_grad():
         after = encode_in_patches(sam, bright, thickness)
         changed = (before != after).any(dim=1).flatten(1)
         news[name] = changed.float().mean(dim=1).numpy()
+
+# %%
 table = pd.DataFrame(news).T.rename_axis(columns="slice")
 table.map("{:.0%}".format)
 
@@ -255,32 +230,30 @@ glue("depth-others", len(others), display=False)
 # How fast does it travel? The same, block after block:
 
 # %%
+encoder, pair = kinds["joined"].image_encoder, []
 with torch.no_grad():
-    encoder = kinds["joined"].image_encoder
-    pair = []
     for content in (volume, bright):
-        tokens = (
-            content[0, 0][:, None] * 255 - sam.pixel_mean
-        ) / sam.pixel_std
-        x, steps = encoder.patch_embed(tokens) + encoder.pos_embed, []
+        pixels = (slices_of(content) * 255 - sam.pixel_mean) / sam.pixel_std
+        x, steps = encoder.patch_embed(pixels) + encoder.pos_embed, []
         for block in encoder.blocks:
             x = block(x, DEPTH)
             steps.append(x)
         pair.append(torch.stack(steps))
+
+# %%
 moved = (pair[1] - pair[0]).norm(dim=-1) / pair[0].norm(dim=-1)
 
-# %% mystnb={"figure": {"caption": "How much each token changes because of one bright square in one slice (marked): columns are slices, rows are blocks, brighter is more, on a logarithmic scale.", "name": "fig-depth-news"}, "image": {"alt": "Rows of small grids. After the first block the marked slice has changed everywhere, and every other slice in one token at the place of the square. After the second block all tokens of all slices have changed a little. After the last block the change is spread, strongest in the marked slice."}} tags=["hide-input"]
-picked = (0, 1, len(moved) - 1)
-figure, panels = style.panels(len(picked), DEPTH, panel_height=1.05)
-for row, number in zip(panels, picked, strict=True):
-    for place, axes in enumerate(row):
-        part = moved[number, place].clamp(min=1e-6).log10().numpy()
-        drawn = axes.imshow(part, cmap="inferno", vmin=-6, vmax=0)
-        axes.set(xticks=[], yticks=[])
-        axes.grid(visible=False)
-    row[MIDDLE].spines[:].set(visible=True, color=style.PROMPT, linewidth=2)
-    row[0].set_title(f"after block {number + 1}", loc="left", fontsize=10)
-bar = figure.colorbar(drawn, ax=panels, shrink=0.6, ticks=[-6, -3, 0])
+# %% mystnb={"figure": {"caption": "How much each token changes because of one bright square in one slice (framed; the star is on the square): columns are slices, rows are blocks. Black is nothing, each lighter tone is more, on a logarithmic scale from a millionth to all of the token.", "name": "fig-depth-news"}, "image": {"alt": "Rows of small grids. After the first block the marked slice has changed everywhere, and every other slice in one token at the place of the square. After the second block all tokens of all slices have changed a little. After the last block the change is spread, strongest in the marked slice."}} tags=["hide-input"]
+strength = moved.clamp(min=1e-6).log10().numpy()
+parts = {
+    f"after block {number + 1}": strength[number]
+    for number in (0, 1, len(strength) - 1)
+}
+figure = med_sa_diagrams.slice_grids(parts, HERE, "inferno", (-6, 0))
+colours = figure.axes[0].collections[0]
+bar = figure.colorbar(
+    colours, ax=figure.axes, shrink=0.6, ticks=[-6, -3, 0]
+)
 bar.set_ticklabels(["none", "a thousandth", "all of it"], fontsize=8)
 
 # %% [markdown]
@@ -295,14 +268,19 @@ here = torch.tensor([[[x, y]]]).float().expand(DEPTH, 1, 2)
 said = Prompts(
     torch.arange(DEPTH), points=here, labels=torch.ones(DEPTH, 1).long()
 )
+
+# %%
 with torch.no_grad():
     answers = [
         decode(kinds["joined"], encode_volumes(kinds["joined"], each), said)
         for each in (volume, bright)
     ]
+
+# %%
 before, after = (one.at_side(side).single()[0] for one in answers)
 change = (after - before).abs()
-(change > 0).flatten(1).float().mean(dim=1)
+least = (change > 0).flatten(1).float().mean(dim=1).min()
+print(f"at least {least:.1%} of each slice's pixels change")
 
 # %% mystnb={"figure": {"caption": "Above, three slices of the volume; the middle one has the bright square. Below, how much the logit of each pixel changes, brighter is more.", "name": "fig-depth-pixels"}, "image": {"alt": "Above, three neighbouring brain slices with a tumour, one with a small white square. Below, three maps: the logits change in all three slices, most in the one with the square."}} tags=["hide-input"]
 shown = (MIDDLE - 2, MIDDLE, MIDDLE + 2)
@@ -317,7 +295,7 @@ for column, number in zip(panels.T, shown, strict=True):
     column[1].set_axis_off()
 
 # %% [markdown]
-# Every pixel of every slice has moved, in these three and in the others: the network is one of volumes now.
+# Hardly a pixel of any slice has kept its {term}`logit`, in these three and in the others: the network is one of volumes now.
 # That its adapters are random makes the *size* of these changes meaningless. That there are any is what the
 # construction gives; what they are good for has to be learned.
 #
@@ -351,15 +329,17 @@ for size, depth in product(work, kinds):
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         sam.image_encoder(pixels, DEPTH)
     work[size][depth] = counter.get_total_flops() / 2e9 / DEPTH
+
+# %%
 work = pd.DataFrame(work)
-more = 100 * (work / work.loc["none"] - 1)
 
 # %% [markdown]
 # A step forward keeps what it will need on the way back. How much that is can be measured at the moment
-# when PyTorch puts it aside; and the clock tells the seconds, of three steps the quickest.
+# when PyTorch puts it aside; the seconds are the
+# processor's, of three steps the quickest.
 
 # %% tags=["nbval-ignore-output"]
-memory, seconds = {}, {}
+memory = {}
 for depth, sam in kinds.items():
     kept = []
     with torch.autograd.graph.saved_tensors_hooks(
@@ -370,37 +350,32 @@ for depth, sam in kinds.items():
     stored = (value.untyped_storage() for value in kept)
     sizes = {block.data_ptr(): block.nbytes() for block in stored}
     memory[depth] = sum(sizes.values()) / 1e6
+
+# %% tags=["nbval-ignore-output"]
+seconds = {}
+for depth, sam in kinds.items():
     times = []
     for _ in range(3):
-        began = time.perf_counter()
+        began = time.process_time()
         encode_volumes(sam, volume).square().mean().backward()
-        times.append(time.perf_counter() - began)
+        times.append(time.process_time() - began)
     seconds[depth] = min(times)
 
 # %% tags=["nbval-ignore-output"]
-costs = pd.DataFrame(
-    {
-        "ViT-B, thousand million multiplications a slice": work["vit_b"],
-        "more, %": more["vit_b"],
-        "pocket, the same": work["pocket"],
-        "more, % ": more["pocket"],
-        "pocket, MB kept in a step": memory,
-        "seconds of a step": seconds,
-    }
-).rename_axis("depth")
+costs = {
+    "ViT-B: thousand million multiplications a slice": work["vit_b"],
+    "pocket SAM: the same": work["pocket"],
+    "pocket SAM: MB kept in a step": memory,
+    "pocket SAM: seconds of a step": seconds,
+}
+costs = pd.DataFrame(costs).T.rename_axis(columns="depth")
 costs.round(2)
 
 # %% tags=["hide-input", "nbval-ignore-output"]
-heavier = 100 * (memory["joined"] / memory["none"] - 1)
-slower = 100 * (seconds["joined"] / seconds["none"] - 1)
-glue("depth-more", f"{more.loc['joined', 'vit_b']:.0f}", display=False)
-glue(
-    "depth-more-pocket",
-    f"{more.loc['joined', 'pocket']:.0f}",
-    display=False,
-)
-glue("depth-memory", f"{heavier:.0f}", display=False)
-glue("depth-seconds", f"{slower:.0f}", display=False)
+more = 100 * (costs["joined"] / costs["none"] - 1)
+names = ("more", "more-pocket", "memory", "seconds")
+for name, value in zip(names, more, strict=True):
+    glue(f"depth-{name}", f"{value:.0f}", display=False)
 
 # %% [markdown]
 # So the title is the paper's promise with a question mark behind it. ViT-B multiplies

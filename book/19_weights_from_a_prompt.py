@@ -43,10 +43,9 @@ from samnb.networks.sam.med_adapters import (
 from samnb.networks.sam.model import SAM_SIZES, encode
 from samnb.networks.sam.prompting import Prompts, decode
 from samnb.networks.sam.weights import load_sam
-from samnb.prompts.boxes import box_of, middle_click
+from samnb.prompts.boxes import middle_click
 from samnb.prompts.lessons import corrected, first_prompts
-from samnb.reports import style
-from samnb.reports.diagram import Box, flow
+from samnb.reports import med_sa_diagrams, style
 from samnb.reports.prompted import show_prompted
 from samnb.studies import cohorts as cohort
 from samnb.studies import load_profile
@@ -79,41 +78,7 @@ length = width // settings.bottleneck
 # Which of the four makes the best masks is for the results of the study.
 
 # %% mystnb={"figure": {"caption": "HyP-Adpt. The prompt becomes three small matrices, and what lies in the adapter's bottleneck goes through them one after the other.", "name": "fig-hyper-flow"}, "image": {"alt": "Two paths of boxes from left to right that join. Above, tokens are projected down to the bottleneck. Below, the prompt's tokens are reduced to a short embedding, from which generators make three matrices. They join in a box where the embedding is multiplied with each matrix in turn, normalised and cut by ReLU; then it is projected up again."}} tags=["hide-input"]
-figure = flow(
-    [
-        [
-            Box("tokens", f"T × {width}"),
-            Box("prompt", f"up to {settings.places} × {width}", "prompt"),
-        ],
-        [
-            Box("down", f"{width} → {length}", "trained"),
-            Box(
-                "reduction",
-                f"{settings.places}·{width} → {length}",
-                "trained",
-            ),
-        ],
-        [
-            Box("embedding e", f"T × {length}"),
-            Box("generators", f"{length} → {length}·{length}", "trained"),
-        ],
-        [
-            Box("three times", "ReLU(Norm(e W))"),
-            Box("W₁, W₂, W₃", f"{length} × {length} each", "made"),
-        ],
-        [Box("up", f"{length} → {width}", "trained")],
-    ],
-    [
-        ("tokens", "down"),
-        ("prompt", "reduction"),
-        ("down", "embedding e"),
-        ("reduction", "generators"),
-        ("embedding e", "three times"),
-        ("generators", "W₁, W₂, W₃"),
-        ("W₁, W₂, W₃", "three times"),
-        ("three times", "up"),
-    ],
-)
+figure = med_sa_diagrams.hyper_prompt(width, length, settings.places)
 
 # %% [markdown]
 # **Goals.** After this chapter you will be able to
@@ -140,7 +105,7 @@ figure = flow(
 # :pyobject: Hyper
 # ```
 #
-# A plain adapter has a single ReLU between *down* and *up*. HyP-Adpt has three layers there, and none of
+# A plain adapter's {term}`bottleneck` has a single ReLU, between *down* and *up*. HyP-Adpt has three layers there, and none of
 # their weights is stored: two questions about one image go through two different networks.
 #
 # Norm divides by the spread of the $L$ numbers. So it does not matter how *large* a matrix is, only where it
@@ -160,6 +125,8 @@ figure = flow(
 sam = load_sam("pocket", side).eval()
 torch.manual_seed(0)
 adapter = Hyper(width, settings.bottleneck, settings.places)
+
+# %%
 at = torch.tensor([[[60.0, 50.0]]])  # x, y
 three_at = at + torch.tensor([[[0.0, 0], [9, 4], [-7, 5]]])
 one, three = torch.ones(1, 1), torch.ones(1, 3)
@@ -209,6 +176,8 @@ for name, kind in PROMPTINGS.items():
             if part.startswith("reduction")
         ),
     }
+
+# %%
 counts = pd.DataFrame(counted).T.rename_axis("the prompt enters by")
 counts["the rest"] = counts["all"] - counts["reduction"]
 counts.map("{:,}".format)
@@ -246,6 +215,8 @@ few = table.groupby("patient")["mask_pixels"].idxmax().to_numpy()[:12]
 shown, outlined = (torch.from_numpy(part) for part in slices.load(few))
 adapted = add_med_adapters(load_sam("pocket", side), settings)
 method = MedSa(adapted, MedSaSettings())
+
+# %%
 learns = [value for value in method.parameters() if value.requires_grad]
 optimiser = torch.optim.Adam(learns, 3e-3)
 
@@ -261,6 +232,8 @@ for step in range(30):
     loss.backward()
     optimiser.step()
     losses.append(loss.item())
+
+# %% tags=["nbval-ignore-output"]
 adapted = adapted.eval()
 print(
     f"loss {sum(losses[:6]) / 6:.2f} at first, {sum(losses[-6:]) / 6:.2f}"
@@ -283,6 +256,8 @@ pupils = torch.tensor([2, 5])
 prompts = first_prompts(pupils, truth[pupils], boxes=0)
 boxed = first_prompts(pupils, truth[pupils], boxes=1).boxes
 prompts.boxes[1], prompts.labels[1, 0] = boxed[1], -1
+
+# %% tags=["nbval-ignore-output"]
 lesson = []
 with torch.no_grad():
     for _ in range(4):
@@ -322,6 +297,8 @@ knows = adapted.mask_decoder.transformer.layers[0].prompt_adapter
 start = middle_click(truth[[2]])
 steps = torch.arange(0, 41, 2)
 path = start + steps[:, None] * torch.tensor([1.0, 0.0])
+
+# %%
 here, not_here = torch.ones(len(path), 1), torch.zeros(1, 1)
 with torch.no_grad():
     tokens, _ = sam.prompt_encoder((path[:, None], here), None, None)
@@ -330,6 +307,8 @@ with torch.no_grad():
         generator(knows.reduction(torch.cat([tokens, no])))
         for generator in knows.generators
     ]
+
+# %%
 made = torch.stack(made, dim=1).unflatten(2, (length, length))
 made.shape  # clicks, matrices, rows, columns
 
@@ -348,18 +327,20 @@ for column, (name, number) in zip(panels.T, picked.items(), strict=True):
 for place, axes in enumerate(panels[:, 0]):
     axes.set_ylabel(f"W{'₁₂₃'[place]}")
 
-# %% mystnb={"figure": {"caption": "How far the matrices are from those of the first click, as a share of their size. The dotted lines: a click at the first place that says 'not here'.", "name": "fig-hyper-moved"}, "image": {"alt": "Three rising curves over the distance of the click, and three dotted horizontal lines."}} tags=["hide-input", "nbval-ignore-output"]
+# %% tags=["hide-input", "nbval-ignore-output"]
 size = made[0].flatten(1).norm(dim=1)
 far = 100 * (made - made[0]).flatten(2).norm(dim=2) / size
+glue("hyper-far", int(steps[-1]), display=False)
+glue("hyper-moved", f"{far[-2].mean():.0f}", display=False)
+glue("hyper-negative", f"{far[-1].mean():.0f}", display=False)
+glue("hyper-steps", len(losses), display=False)
+
+# %% mystnb={"figure": {"caption": "How far the matrices are from those of the first click, as a share of their size. The dotted lines: a click at the first place that says 'not here'.", "name": "fig-hyper-moved"}, "image": {"alt": "Three rising curves over the distance of the click, and three dotted horizontal lines."}} tags=["hide-input", "nbval-ignore-output"]
 figure, axes = style.panels(columns=1, panel_height=2.6)
 for number, colour in enumerate(style.SERIES[:3]):
     name = f"W{'₁₂₃'[number]}"
     axes.plot(steps, far[:-1, number], "o-", ms=3, color=colour, label=name)
     axes.axhline(far[-1, number], color=colour, linestyle=":")
-glue("hyper-far", int(steps[-1]), display=False)
-glue("hyper-moved", f"{far[-2].mean():.0f}", display=False)
-glue("hyper-negative", f"{far[-1].mean():.0f}", display=False)
-glue("hyper-steps", len(losses), display=False)
 style.label(axes, "pixels to the right", "change, %", legend=True)
 
 # %% [markdown]
@@ -380,6 +361,8 @@ click = Prompts(
     points=middle_click(truth)[:, None],
     labels=torch.ones(count, 1).long(),
 )
+
+# %%
 layers = adapted.mask_decoder.transformer.layers
 with torch.no_grad():
     honest = decode(adapted, embeddings, click).at_side(side).single()[0]
@@ -399,6 +382,8 @@ scores = {
     name: dice((logits > 0).numpy(), truth.numpy())
     for name, logits in {"honest": honest, "told another": lied}.items()
 }
+
+# %% tags=["nbval-ignore-output"]
 result = pd.DataFrame(scores).assign(pixels=other.flatten(1).sum(dim=1))
 result.rename(columns={"pixels": "pixels that differ"}).describe().loc[
     ["mean", "min", "max"]
