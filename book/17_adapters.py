@@ -99,8 +99,7 @@ figure = med_sa_diagrams.encoder_block(size.width, narrow)
 # ```
 #
 # The up-projection $U$ begins with zeros, so a new adapter adds nothing. The down-projection is random:
-# were both zero, neither
-# matrix would ever get a gradient.
+# were both zero, neither matrix would ever get a gradient.
 
 # %%
 torch.manual_seed(0)

@@ -68,9 +68,9 @@ length = width // settings.bottleneck
 #   the decoder's two blocks. A click {glue:text}`hyper-far` pixels away makes matrices that differ by
 #   {glue:text}`hyper-moved` % of their size; a click at the same place that says *not here* differs by
 #   {glue:text}`hyper-negative` %.
-# - Told another question than the one asked, the adapter changes {glue:text}`hyper-lied` of
-#   {glue:text}`hyper-rows` masks by {glue:text}`hyper-lie` in mean {term}`Dice`: so far most of what the
-#   prompt does is still done by SAM's own tokens.
+# - With weights made from a click in another patient's tumour, {glue:text}`hyper-lied` of
+#   {glue:text}`hyper-rows` masks change, by {glue:text}`hyper-pixels` pixels at most; the mean {term}`Dice`
+#   changes by {glue:text}`hyper-lie`. So far, what a click does is done by SAM's own tokens.
 # - At SAM's own width the adapter without a prompt has {glue:text}`hyper-count-none` parameters, with the
 #   prompt added {glue:text}`hyper-count-addition`, concatenated {glue:text}`hyper-count-concatenation`, and as
 #   HyP-Adpt {glue:text}`hyper-count-hyper`. Most of the difference is the reduction that all three share.
@@ -105,8 +105,8 @@ figure = med_sa_diagrams.hyper_prompt(width, length, settings.places)
 # :pyobject: Hyper
 # ```
 #
-# A plain adapter's {term}`bottleneck` has a single ReLU, between *down* and *up*. HyP-Adpt has three layers there, and none of
-# their weights is stored: two questions about one image go through two different networks.
+# A plain adapter's {term}`bottleneck` has a single ReLU, between *down* and *up*. HyP-Adpt has three layers
+# there, and none of their weights is stored: two questions about one image go through two networks.
 #
 # Norm divides by the spread of the $L$ numbers. So it does not matter how *large* a matrix is, only where it
 # points (exercise 1).
@@ -223,7 +223,7 @@ optimiser = torch.optim.Adam(learns, 3e-3)
 # %% tags=["nbval-ignore-output"]
 torch.manual_seed(0)  # of clicks and boxes
 losses = []
-for step in range(30):
+for step in range(20):
     some = [(3 * step + place) % len(few) for place in range(3)]
     nothing = torch.zeros(0, 1).long()
     batch = Batch(shown[:0], nothing, shown[some], outlined[some])
@@ -236,7 +236,7 @@ for step in range(30):
 # %% tags=["nbval-ignore-output"]
 adapted = adapted.eval()
 print(
-    f"loss {sum(losses[:6]) / 6:.2f} at first, {sum(losses[-6:]) / 6:.2f}"
+    f"loss {sum(losses[:5]) / 5:.2f} at first, {sum(losses[-5:]) / 5:.2f} at last"
 )
 
 # %% [markdown]
@@ -282,6 +282,8 @@ for turn, (prompts, found) in enumerate(lesson):
             truth=own,
             title=f"Dice {dice(found[[number]].numpy(), own[None])[0]:.2f}",
         )
+        y, x = truth[pupils[number]].nonzero().float().mean(dim=0).tolist()
+        axes.set(xlim=(x - 32, x + 32), ylim=(y + 32, y - 32))
 
 # %% [markdown]
 # A click in the error need not help: it is one pixel, anywhere in what is wrong, and the network has had a few
@@ -393,12 +395,15 @@ result.rename(columns={"pixels": "pixels that differ"}).describe().loc[
 drop = (result["honest"] - result["told another"]).mean()
 glue("hyper-lied", int((result["pixels"] > 0).sum()), display=False)
 glue("hyper-rows", count, display=False)
-glue("hyper-lie", f"{drop:.3f}", display=False)
+glue("hyper-lie", f"{abs(drop):.3f}", display=False)
+glue("hyper-pixels", int(result["pixels"].max()), display=False)
 
 # %% [markdown]
-# {glue:text}`hyper-lied` of {glue:text}`hyper-rows` masks change, and the mean Dice falls by
-# {glue:text}`hyper-lie`. The click itself still goes through SAM's own tokens. This test separates the two
-# ways, in any network of this kind: it asks what is lost when only the weights are wrong.
+# {glue:text}`hyper-lied` of {glue:text}`hyper-rows` masks change, by {glue:text}`hyper-pixels` pixels at
+# most, and the mean Dice by {glue:text}`hyper-lie`. The right click still goes through SAM's own tokens, and
+# after so few steps that is what counts. The test separates the two ways in any network of this kind: it
+# asks what is lost when only the weights are wrong. That weights *differ* from prompt to prompt, as in the
+# figures before, says nothing about their use.
 #
 # ## What the paper leaves open
 #
