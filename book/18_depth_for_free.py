@@ -67,9 +67,9 @@ grid, DEPTH, MIDDLE = side // pocket.patch, 8, 4
 #
 # - In parameters it is free: with and without attention over depth, {glue:text}`depth-learned` learn in
 #   the pocket encoder. In work it is not: at ViT-B and 1024 pixels a volume needs {glue:text}`depth-more` %
-#   more multiplications than its slices one by one, and a step of training on {term}`pocket SAM` keeps
-#   {glue:text}`depth-memory` % more in memory.
-# - One slice made bright changes the answers in {glue:text}`depth-reached` of the other
+#   more multiplications than its slices one by one, and a step of training of the {term}`pocket
+#   SAM` keeps {glue:text}`depth-memory` % more in memory.
+# - One slice made bright changes what the encoder says of {glue:text}`depth-reached` of the other
 #   {glue:text}`depth-others` slices, as soon as the adapters are more than zero. Before that, and
 #   without attention over depth, it changes none.
 # - After one block the news has reached the same place of the other slices only; after two it is
@@ -93,8 +93,8 @@ figure = med_sa_diagrams.space_and_depth(DEPTH, grid * grid, pocket.width)
 #
 # ## A transposition
 #
-# Attention mixes the {term}`tokens <token>` of a set, whatever they stand for. SAM's sets are the places of a slice. Put
-# the axes in another order, and the sets are the slices of a place:
+# Attention mixes the {term}`tokens <token>` of a set, whatever they stand for. SAM's sets are the places of
+# a slice. Put the axes in another order, and the sets are the slices of a place:
 #
 # $$ D \times N \times L \;\longrightarrow\; N \times D \times L, $$
 #

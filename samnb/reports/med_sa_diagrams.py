@@ -4,13 +4,12 @@ a volume know of one another."""
 from collections.abc import Mapping
 from itertools import pairwise
 
+import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
 from samnb.reports.diagram import Box, flow
-from samnb.reports.style import INK, PROMPT, panels
-
-EDGES = "#7b7f8640"  # between tokens
+from samnb.reports.style import FAINT, INK, PROMPT, WIDTH
 
 
 def encoder_block(width: int, narrow: int) -> Figure:
@@ -95,14 +94,16 @@ def slice_grids(
     marked: slice, row and column of a token that gets a star; its slice has a yellow frame.
     """
     depth = len(next(iter(parts.values())))
-    figure, grid = panels(len(parts), depth, panel_height=1.05, squeeze=False)
-    figure.get_layout_engine().set(h_pad=0.1, hspace=0.15)
+    size = (WIDTH, 1.15 * len(parts))
+    gaps = {"wspace": 0.12, "hspace": 0.4}  # by hand: a long title must not widen its column
+    figure, grid = plt.subplots(len(parts), depth, figsize=size, squeeze=False, gridspec_kw=gaps)
+    figure.subplots_adjust(left=0, right=1)
     number, y, x = marked
     for row, (name, part) in zip(grid, parts.items(), strict=True):
         for axes, values in zip(row, part, strict=True):
             axes.pcolormesh(
                 np.asarray(values, dtype=float), cmap=colours, vmin=limits[0], vmax=limits[1],
-                edgecolor=EDGES, linewidth=0.3,
+                edgecolor=FAINT, linewidth=0.3,
             )  # fmt: skip
             axes.set(xticks=[], yticks=[], aspect="equal", ylim=(len(values), 0))
             axes.grid(visible=False)
@@ -110,7 +111,7 @@ def slice_grids(
         row[number].spines[:].set(color=PROMPT, linewidth=2)
         row[number].plot(x + 0.5, y + 0.5, "*", color=PROMPT, markersize=8, markeredgecolor="black",
                          markeredgewidth=0.6)  # fmt: skip
-        row[0].set_title(name, loc="left", fontsize=10).set_in_layout(False)  # wider than its map
+        row[0].set_title(name, loc="left", fontsize=10)
     return figure
 
 
