@@ -280,7 +280,7 @@ with torch.no_grad():
 before, after = (one.at_side(side).single()[0] for one in answers)
 change = (after - before).abs()
 least = (change > 0).flatten(1).float().mean(dim=1).min()
-print(f"at least {least:.1%} of each slice's pixels change")
+print(f"at least {least:.2%} of each slice's pixels change")
 
 # %% mystnb={"figure": {"caption": "Above, three slices of the volume; the middle one has the bright square. Below, how much the logit of each pixel changes, brighter is more.", "name": "fig-depth-pixels"}, "image": {"alt": "Above, three neighbouring brain slices with a tumour, one with a small white square. Below, three maps: the logits change in all three slices, most in the one with the square."}} tags=["hide-input"]
 shown = (MIDDLE - 2, MIDDLE, MIDDLE + 2)
