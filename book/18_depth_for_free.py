@@ -35,6 +35,7 @@ import torch
 from myst_nb import glue
 from torch.utils.flop_counter import FlopCounterMode
 
+# %% tags=["hide-input"]
 from samnb.networks.sam.lora import count_parameters
 from samnb.networks.sam.med_adapters import (
     MedAdapterSettings,
@@ -67,8 +68,8 @@ grid, DEPTH, MIDDLE = side // pocket.patch, 8, 4
 #
 # - In parameters it is free: with and without attention over depth, {glue:text}`depth-learned` learn in
 #   the pocket encoder. In work it is not: at ViT-B and 1024 pixels a volume needs {glue:text}`depth-more` %
-#   more multiplications than its slices one by one, and a step of training of the {term}`pocket
-#   SAM` keeps {glue:text}`depth-memory` % more in memory.
+#   more multiplications than its slices one by one, and a step of training of the
+#   {term}`pocket SAM` keeps {glue:text}`depth-memory` % more in memory.
 # - One slice made bright changes what the encoder says of {glue:text}`depth-reached` of the other
 #   {glue:text}`depth-others` slices, as soon as the adapters are more than zero. Before that, and
 #   without attention over depth, it changes none.

@@ -103,7 +103,7 @@ def slice_grids(
         for axes, values in zip(row, part, strict=True):
             axes.pcolormesh(
                 np.asarray(values, dtype=float), cmap=colours, vmin=limits[0], vmax=limits[1],
-                edgecolor=FAINT, linewidth=0.3,
+                edgecolor=FAINT if np.isnan(values).any() else "face", linewidth=0.3,
             )  # fmt: skip
             axes.set(xticks=[], yticks=[], aspect="equal", ylim=(len(values), 0))
             axes.grid(visible=False)
