@@ -277,7 +277,7 @@ with torch.no_grad():
         for each in (volume, bright)
     ]
 
-# %%
+# %% tags=["nbval-ignore-output"]
 before, after = (one.at_side(side).single()[0] for one in answers)
 change = (after - before).abs()
 least = (change > 0).flatten(1).float().mean(dim=1).min()
