@@ -235,9 +235,8 @@ for step in range(20):
 
 # %% tags=["nbval-ignore-output"]
 adapted = adapted.eval()
-print(
-    f"loss {sum(losses[:5]) / 5:.2f} at first, {sum(losses[-5:]) / 5:.2f} at last"
-)
+first, last = sum(losses[:5]) / 5, sum(losses[-5:]) / 5
+print(f"loss {first:.2f} at first, {last:.2f} at last")
 
 # %% [markdown]
 # Two lessons after the training, on test patients, one of which begins with a click and one with a box.
