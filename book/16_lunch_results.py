@@ -688,5 +688,5 @@ print(f"{len(tables) + 1} tables, {len(figures)} figures")
 # - Which metric for which question: [Maier-Hein and others, Metrics reloaded](https://doi.org/10.1038/s41592-023-02151-z), and [Reinke and others, what goes wrong with metrics](https://doi.org/10.1038/s41592-023-02150-0).
 # - The interval we use: [Efron, Better bootstrap confidence intervals](https://doi.org/10.1080/01621459.1987.10478410).
 #
-# **Next:** [run it yourself](run_it.md), or go back to [the reality check](chapter-reality) and ask which
-# of these answers you would expect to survive real images.
+# **Next:** [adapters](chapter-adapters), the third paper; or go back to [the reality check](chapter-reality)
+# and ask which of these answers you would expect to survive real images.
