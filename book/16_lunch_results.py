@@ -272,10 +272,9 @@ pd.concat({name: in_words(tables[f"{name}-tests-hd"], 2) for name in cases})
 # %% [markdown]
 # ## Figures 2 and 3: the same slices, every system
 #
-# Records keep the answers to the same few test {term}`slices <slice>`. Of these you
-# see the best, the median and the worst of Cheap Lunch with the middle number of exemplars (of slices
-# that show at least half as many organs as the richest one), and one without any target. A star is the
-# point that a system was given.
+# Of all test {term}`slices <slice>` you see the best, the median and the worst of Cheap Lunch with the
+# middle number of exemplars (of slices that show at least half as many organs as the richest one), and one
+# without any target. A star is the point that a system was given.
 
 # %% mystnb={"figure": {"caption": "Brain tumour (the paper's Figure 2). Green: truth; red: answer; star: the point of the truth. Rows: best, median and worst slice of Cheap Lunch with the middle number of exemplars, and a slice without tumour.", "name": "fig-lunch-results-brain"}, "image": {"alt": "Rows of brain slices, one column for the truth and one for each system; the true tumour is outlined in green and the answer in red, a star marks the given point, and the Dice stands below."}} tags=["hide-input"]
 if tumours := shown_slices(brain, seed):
