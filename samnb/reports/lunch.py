@@ -22,7 +22,7 @@ FROZEN = "SAM"  # learns nothing, so that there is no chance in it
 # Families that nobody prompts; the others of the paper answer points of the truth.
 UNPROMPTED = ("SAMed_s", "Attention U-Net", "Attention U-Net without synthesis",
               "Cheap Lunch, self-pointed", "Cheap Lunch, mirrored",
-              "SAMed_s, with the same silence")  # fmt: skip
+              "SAMed_s, with the same silence", "CAM alone")  # fmt: skip
 MEASURED = ["dice", "hd95", "hd95_voxels", "truth_voxels", "answer_voxels"]
 NAMED = ["system", "seed", "change", "user", "cohort", "target", "patient", "scan"]
 OVERVIEW = ["exemplars", "track", "dice", "hd95_voxels", "paper_dsc", "paper_hd95",

@@ -144,6 +144,24 @@ def in_words(table: pd.DataFrame, digits: int = 3) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns, index=table.index)
 
 
+def orders(tests: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Who leads, by question (rows) and cases (columns), such as "2 the first, 1 a tie".
+
+    tests: by a name of the cases, as of `all_tests`; pairs that are not ranked are left out.
+    """
+    columns = {}
+    for name, table in tests.items():
+        ranked = table[table["better"].isin([FIRST, SECOND, TIE])]
+        counts = ranked.groupby(level=0, sort=False)["better"].value_counts(sort=False)
+        columns[name] = {
+            question: ", ".join(f"{count} {who}" for (_, who), count in found.items())
+            for question, found in counts.groupby(level=0, sort=False)
+        }
+    wanted = [question for question in questions([]) if any(question in each for each in
+                                                            columns.values())]  # fmt: skip
+    return pd.DataFrame(columns).reindex(wanted).fillna(NOTHING).rename_axis("question")
+
+
 def users_compared(cases: pd.DataFrame, metric: str = "dice") -> pd.DataFrame:
     """The same system asked in the middle of the target and anywhere in it; by system."""
     rows = {}
