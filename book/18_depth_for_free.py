@@ -155,7 +155,7 @@ glue("depth-learned", f"{learned['joined']:,}", display=False)
 # a part in it.
 
 # %%
-HERE = (MIDDLE, 9, 5)  # slice, row, column
+HERE = (MIDDLE, 9 * grid // 16, 5 * grid // 16)  # slice, row, column
 x = torch.randn(DEPTH, grid, grid, pocket.width)
 x.requires_grad_(True)
 seen = {}
@@ -190,7 +190,9 @@ figure = med_sa_diagrams.slice_grids(blue, HERE)
 
 # %%
 bright = volume.clone()
-bright[0, 0, MIDDLE, 72:80, 40:48] = 1  # exactly one token
+_, row, column = (pocket.patch * place for place in HERE)
+token = np.s_[row : row + pocket.patch, column : column + pocket.patch]
+bright[0, 0, MIDDLE][token] = 1  # exactly one token
 plain = load_sam("pocket", side)
 fresh = add_med_adapters(plain, MedAdapterSettings()).eval()
 cases = {

@@ -251,7 +251,7 @@ with torch.no_grad():
 
 # %% tags=["nbval-ignore-output"]
 torch.manual_seed(3)
-pupils = torch.tensor([2, 5])
+pupils = torch.tensor([2, 5]).clamp(max=len(truth) - 1)  # two patients
 prompts = first_prompts(pupils, truth[pupils], boxes=0)
 boxed = first_prompts(pupils, truth[pupils], boxes=1).boxes
 prompts.boxes[1], prompts.labels[1, 0] = boxed[1], -1
@@ -295,7 +295,7 @@ for turn, (prompts, found) in enumerate(lesson):
 
 # %%
 knows = adapted.mask_decoder.transformer.layers[0].prompt_adapter
-start = middle_click(truth[[2]])
+start = middle_click(truth[pupils[:1]])
 steps = torch.arange(0, 41, 2)
 path = start + steps[:, None] * torch.tensor([1.0, 0.0])
 
@@ -445,14 +445,14 @@ round((once - tenfold).abs().max().item(), 3)
 # Give two clicks in the one order and in the other. Does SAM care? Does Med-SA?
 
 # %% tags=["hide-cell"]
-second = middle_click(truth[[2]]) + torch.tensor([[6.0, 4.0]])
+second = middle_click(truth[pupils[:1]]) + torch.tensor([[6.0, 4.0]])
 pair = torch.stack([start, second], dim=1)
 unequal = {}
 for name, network in {"SAM": sam, "Med-SA": adapted}.items():
     answers = []
     for points in (pair, pair.flip(1)):
         asked = Prompts(
-            torch.tensor([2]), points=points, labels=torch.ones(1, 2).long()
+            pupils[:1], points=points, labels=torch.ones(1, 2).long()
         )
         with torch.no_grad():
             seen = encode(network, images)
