@@ -538,16 +538,16 @@ styled(tables["real-du"], "Real brains, other patients of the institution")
 # *Dice* is over the slices with tumour. *All slices* counts an empty answer to an empty slice as one, so
 # whoever is silent gets much of it. Read the oracle's rows first: two slices that somebody has outlined, and
 # a point in each slice with tumour, come close to all slices. Then the automatic ones. SAMed finds tumours
-# where there are none, in nearly every slice without one, until all slices teach it. The map's own point
-# hardly ever lies in a tumour, and the mirrored one seldom does: on real brains this is no method yet.
-# [Chapter 12](chapter-reality) met the same lean of the map.
+# in more than four of five slices that have none, until all slices teach it. A mask from the map's own point
+# hardly ever touches a tumour (*missed*), one from the mirrored point seldom: on real brains this is no method
+# yet. [Chapter 12](chapter-reality) says of its maps, too, how often they hit.
 
 # %%
 styled(tables["real-cs"], "Real brains, another institution")
 
 # %% [markdown]
-# Another institution costs nothing here: nearly every row is higher than above. So the tumours of these
-# patients are the easier ones; it does not mean that a change of scanner is harmless.
+# Another institution costs nothing here: nearly every row is higher than above. Its tumours may be the easier
+# ones; the numbers do not say that a change of scanner is harmless.
 
 # %%
 mr = read_study("real", "cheap-lunch-organs")
