@@ -14,7 +14,13 @@ from samnb.evaluation.volumes import pack_volumes
 from samnb.method import UserPrompts
 from samnb.prompts.by_slice import EverySlice
 from samnb.prompts.users import find_user
-from samnb.reports import med_sa, med_sa_figures, med_sa_parameters, med_sa_study
+from samnb.reports import (
+    med_sa,
+    med_sa_figures,
+    med_sa_findings,
+    med_sa_parameters,
+    med_sa_study,
+)
 from samnb.reports.claim_rules import FAILS, HOLDS, OTHERWISE, TIE, UNTESTABLE, Evidence
 from samnb.reports.claim_rules import evaluate_claim as evaluate
 from samnb.reports.claim_rules_med_sa import MED_SA_RULES
@@ -554,3 +560,40 @@ def test_charts_draw_what_the_tables_have(cases):
     assert {(0.225, 0.425), (0.525, 0.725), (0.725, 0.925)} <= drawn
     figure = med_sa_figures.ablation_chart(cases)
     assert [axes.get_title() for axes in figure.axes] == ["organs", NODULE]
+
+
+def test_the_chart_of_levels_draws_who_was_told_and_the_best_who_was_not(cases):
+    axes = med_sa_figures.levels_chart(cases).axes[0]
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["organs", NODULE]
+    markers = [line for line in axes.lines if line.get_linestyle() == "None"]
+    of_nodules = [line for line in markers if line.get_ydata()[0] > 0.5]
+    assert [round(float(line.get_xdata()[0]), 3) for line in of_nodules] == [
+        0.325, 0.625, 0.825, 0.925
+    ]  # fmt: skip
+    assert [line.get_markerfacecolor() == "none" for line in of_nodules] == [False] * 3 + [True]
+    assert [text.get_text() for text in axes.texts] == ["nnU-Net", "nnU-Net"]
+
+
+def test_findings_are_sentences_about_the_records(cases):
+    said = med_sa_findings.findings(cases, audit_med_sa(cases))
+    levels, adapters, asked, boxes, ablation, claims = said
+    assert "thyroid nodule* SAM 0.33, MedSAM 0.62, Med-SA 0.83, without a prompt nnU-Net 0.93" in (
+        levels
+    )
+    assert "4 comparisons: **ahead 4**. *thyroid nodule* +0.200 to +0.200" in adapters
+    assert "*organs*" in ablation
+    assert "Med-SA" in ablation
+    assert boxes.endswith("SAM +0.200 to +0.200; MedSAM +0.200 to +0.200; Med-SA +0.200 to +0.200.")
+    assert "6 comparisons" in asked
+    assert claims.startswith("Of 36 claims")
+
+
+def test_a_study_without_records_is_named_with_the_command_that_makes_them():
+    (said,) = med_sa_findings.missing_records(["med-sa-isic", "med-sa-btcv"], ["med-sa-isic"], "x")
+    assert "med-sa-btcv" in said
+    assert "`samnb run --all --profile x --study med-sa-btcv`" in said
+    assert med_sa_findings.findings(cases_without(), audit_med_sa(cases_without()))[:-1] == []
+
+
+def cases_without():
+    return med_sa.all_cases({})

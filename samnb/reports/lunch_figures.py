@@ -174,10 +174,16 @@ def _stars(axes: Axes, points: np.ndarray) -> None:
 
 
 def _frames(axes: Axes, boxes: np.ndarray) -> None:
-    """Boxes (K, 4) x, y from and to, counted from the image's corner; NaN where there is none."""
-    for left, top, right, bottom in boxes[~np.isnan(boxes).any(axis=1)]:
-        corner = (left - 0.5, top - 0.5)
-        axes.add_patch(Rectangle(corner, right - left, bottom - top, fill=False, color=PROMPT))
+    """Boxes (K, 4) x, y from and to, counted from the image's corner; NaN where there is none.
+
+    Of several targets each in its colour.
+    """
+    for number, (left, top, right, bottom) in enumerate(boxes):
+        if not np.isnan(left):
+            colour = PROMPT if len(boxes) == 1 else MANY_TARGETS[number % len(MANY_TARGETS)]
+            corner = (left - 0.5, top - 0.5)
+            size = (right - left, bottom - top)
+            axes.add_patch(Rectangle(corner, *size, fill=False, color=colour, linewidth=0.9))
 
 
 def _score(given: np.ndarray, truth: np.ndarray) -> str:

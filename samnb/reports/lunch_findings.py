@@ -50,7 +50,7 @@ def findings(
             "The same synthetic images for an Attention U-Net, against the exemplars alone",
         ),
         _users(cases),
-        _claims(audit),
+        claims_counted(audit),
     ]  # fmt: skip
     return [sentence for sentence in said if sentence]
 
@@ -138,7 +138,8 @@ def _users(cases: Mapping[str, pd.DataFrame]) -> str:
     return f"A point in the middle, against any pixel of the target: {'; '.join(parts)}."
 
 
-def _claims(audit: pd.DataFrame) -> str:
+def claims_counted(audit: pd.DataFrame) -> str:
+    """How many claims have which verdict, on paper and here; audit: of `claims.audit`."""
     counts = [
         ", ".join(f"{verdict} {count}" for verdict, count in audit[column].value_counts().items())
         for column in (ON_PAPER, HERE)

@@ -144,10 +144,13 @@ def in_words(table: pd.DataFrame, digits: int = 3) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns, index=table.index)
 
 
-def orders(tests: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+def orders(
+    tests: Mapping[str, pd.DataFrame], asked: Iterable[str] = tuple(questions([]))
+) -> pd.DataFrame:
     """Who leads, by question (rows) and cases (columns), such as "2 the first, 1 a tie".
 
     tests: by a name of the cases, as of `all_tests`; pairs that are not ranked are left out.
+    asked: the questions, in the order of the rows.
     """
     columns = {}
     for name, table in tests.items():
@@ -157,8 +160,7 @@ def orders(tests: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
             question: ", ".join(f"{count} {who}" for (_, who), count in found.items())
             for question, found in counts.groupby(level=0, sort=False)
         }
-    wanted = [question for question in questions([]) if any(question in each for each in
-                                                            columns.values())]  # fmt: skip
+    wanted = [name for name in asked if any(name in each for each in columns.values())]
     return pd.DataFrame(columns).reindex(wanted).fillna(NOTHING).rename_axis("question")
 
 

@@ -14,6 +14,7 @@ from samnb.reports.lunch import ORACLE
 from samnb.reports.lunch_study import Shown
 from samnb.reports.med_sa import PROMPTED, TASKS, of_task, track_of
 from samnb.reports.med_sa_ablation import VARIANTS, WHOLE_TITLE, ablation_cases
+from samnb.reports.med_sa_findings import alone
 from samnb.reports.paper_med_sa import row_name
 from samnb.reports.style import INK, label, panels, system_look
 
@@ -68,6 +69,29 @@ def ablation_chart(cases: pd.DataFrame, user: str = POINT, height: float = 3.0) 
     return figure
 
 
+def levels_chart(cases: pd.DataFrame, user: str = POINT) -> Figure:
+    """Dice of every task: who was told by this user, and the best who works alone.
+
+    cases: of `med_sa.all_cases`. Bars: 95 % interval over patients. Filled markers are oracles, the
+    hollow one is not: its distance to them is not a gain of a method.
+    """
+    tasks = [task for task in TASKS if len(of_task(cases, task))]
+    figure, axes = panels(panel_height=0.6 + 0.62 * max(1, len(tasks)))
+    rows = {name: row_name(name, user) for name in PROMPTED}
+    for place, task in enumerate(tasks):
+        best = alone(cases, task)
+        names = rows | ({best.index[0]: best.index[0]} if len(best) else {})
+        for step, (system, row) in enumerate(names.items()):
+            _level(axes, place + 0.18 * (step - 1.5), of_task(cases, task), system, row)
+    axes.set_yticks(range(len(tasks)), tasks)
+    axes.set_ylim(len(tasks) - 0.45, -0.55)
+    axes.set_xlim(0, 1)
+    label(axes, f"Dice; filled: told {user}; hollow: the best that works alone")
+    handles = [Line2D([], [], linestyle="", label=name, **_marker(name)) for name in PROMPTED]
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=8.5)
+    return figure
+
+
 def answer_grid(shown: Shown) -> Figure:
     """What systems answered (columns) in three cases of a task (rows); see `med_sa_study`."""
     return lunch_figures.answer_grid(shown, track_of, _heading)
@@ -97,6 +121,23 @@ def _overlap_curve(axes: Axes, cases: pd.DataFrame, system: str) -> None:
     point = cases[cases["system"] == row_name(system, POINT)]
     if len(point):
         axes.axhline(point["dice"].mean(), color=look["color"], linewidth=1)
+
+
+def _level(axes: Axes, place: float, cases: pd.DataFrame, system: str, row: str) -> None:
+    own = cases[cases["system"] == row]
+    if own.empty:
+        return
+    found = patient_interval(own, "dice").iloc[0]
+    look = _marker(system) | ({} if row != system else {"markerfacecolor": "none"})
+    axes.hlines(place, found["low"], found["high"], color=look["color"], linewidth=2)
+    axes.plot(found["mean"], place, **look, markersize=7, linestyle="")
+    if row == system:
+        axes.annotate(system, (found["high"], place), (5, 0), textcoords="offset points",
+                      va="center", fontsize=8)  # fmt: skip
+
+
+def _marker(system: str) -> dict[str, object]:
+    return {name: value for name, value in system_look(system).items() if name != "linestyle"}
 
 
 def _variant(axes: Axes, place: int, interval: pd.Series, cases: pd.DataFrame) -> None:

@@ -35,8 +35,8 @@ COHORT_NAMES = {
 SERIES = ("#2f8fd8", "#e0791c", "#19b36b", "#c061cb", "#b58900", "#f0503c")
 # Several targets in one picture, told apart on black; the first is the truth's own green.
 TARGETS = (TRUTH, "#2f8fd8", "#f5b700", "#f0503c", "#c061cb", "#5ad1e0", "#e0791c", "#f3a6c8")
-# Twelve organs need four more.
-MANY_TARGETS = (*TARGETS, "#8a6de0", "#a0d468", "#b58900", "#d9d9d9")
+# The thirteen labels of BTCV need five more.
+MANY_TARGETS = (*TARGETS, "#8a6de0", "#a0d468", "#b58900", "#d9d9d9", "#b8e0ff")
 
 # One colour, line and marker for each family of systems, in every figure.
 SYSTEM_LOOKS = {
