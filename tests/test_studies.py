@@ -7,6 +7,7 @@ from samnb.runs import train
 from samnb.runs.runner import label_counts, plan
 from samnb.studies import load_profile, names, studies_of
 from samnb.systems.registry import find_system
+from samnb.systems.system import Declared
 
 LUNCH = [name for name in names() if "lunch" in name]
 SIZES = ("smoke", "pocket", "paper", "rehearse")
@@ -17,7 +18,7 @@ def test_a_size_has_several_studies_and_the_spine_comes_first():
         found = studies_of(size)
         assert list(found)[:3] == ["sam_mix", "cheap_lunch_brats", "cheap_lunch_synapse"]
         assert found["sam_mix"] == load_profile(size)
-    tasks = ("brats", "btcv", "isic", "refuge", "thyroid")
+    tasks = ("brats", "brats_3d", "btcv", "btcv_3d", "isic", "refuge", "thyroid")
     assert list(studies_of("pocket", "med-sa")) == [f"med_sa_{task}" for task in tasks]
     assert list(studies_of("pocket", "cheap-lunch")) == ["cheap_lunch_brats", "cheap_lunch_synapse"]
     assert list(studies_of("pocket", "Cheap-Lunch-Brats")) == ["cheap_lunch_brats"]
@@ -68,6 +69,15 @@ def test_ones_own_file_has_the_other_studies_of_what_it_extends(tmp_path):
 def test_what_is_not_there_is_named_with_what_is(profile, study, said):
     with pytest.raises(SamnbError, match=said):
         load_profile(profile, study)
+
+
+@pytest.mark.parametrize("name", ["pocket_med_sa_btcv_3d", "pocket_med_sa_brats_3d"])
+def test_networks_for_volumes_take_the_patches_of_their_study(name):
+    profile = load_profile(name)
+    for system in profile.plan.systems:
+        found = find_system(system)
+        network = found.build(Declared(profile, tuple(found.settings), found.title), 0)
+        assert network.patch == tuple(profile.data.patches.size)
 
 
 @pytest.mark.parametrize("name", LUNCH)
