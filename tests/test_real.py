@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 
+import nibabel
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from samnb.base import paths
 from samnb.data import splits
@@ -12,6 +14,8 @@ from samnb.data.geometry import restore_mask
 from samnb.data.layouts import open_scan
 from samnb.data.slices import prepare
 from samnb.data.slicing import LEVELS
+from samnb.data.volumes import prepare as prepare_volumes
+from samnb.data.volumes import volume_of
 from samnb.studies import cohorts as cohort
 from samnb.studies import load_profile
 
@@ -40,6 +44,12 @@ def data_root(tmp_path, monkeypatch):
         ("real_lunch_brain", "du", (33, 0, 12)),
         ("real_lunch_brain", "cs", (0, 0, 16)),
         ("real_lunch_organs", "mr", (8, 0, 4)),
+        ("real_med_sa_organs", "mr", (8, 0, 4)),
+        ("real_med_sa_brain_3d", "brain", (2, 0, 2)),
+        ("real_med_sa_flair", "du", (33, 0, 12)),
+        ("real_med_sa_flair", "cs", (0, 0, 16)),
+        ("real_med_sa_skin", "skin", (40, 0, 20)),
+        ("real_med_sa_polyp", "polyp", (200, 0, 100)),
     ],
 )
 def test_everyone_has_a_place_and_the_committed_lists_agree(profile, name, sizes):
@@ -145,3 +155,58 @@ def test_right_and_left_are_where_radiologists_look(data_root):
         slices, _ = prepare(scans, profile.data.slices, data_root, workers=1, progress=False)
         columns = slices.masks.sum(axis=(0, 1, 2))
         assert (columns[:64].sum() > columns[64:].sum()) == left
+
+
+@pytest.mark.parametrize(
+    ("profile", "like", "name"),
+    [
+        ("real_med_sa_organs", "real_lunch_organs", "mr"),
+        ("real_med_sa_flair", "real_lunch_brain", "du"),
+        ("real_med_sa_flair", "real_lunch_brain", "cs"),
+    ],
+)
+def test_two_studies_of_one_set_test_on_the_same_patients(profile, like, name):
+    here, there = (cohort.cohort_split(load_profile(each), name) for each in (profile, like))
+    assert here == there
+
+
+@pytest.mark.parametrize(
+    ("profile", "name"), [("real_med_sa_skin", "skin"), ("real_med_sa_polyp", "polyp")]
+)
+def test_pictures_in_colour_have_three_channels(profile, name, data_root):
+    settings = load_profile(profile)
+    scan = cohort.cohort_scans(settings, name)[0]
+    slices, _ = prepare([scan], settings.data.slices, data_root, workers=1, progress=False)
+    with Image.open(scan.image) as picture:
+        colours = np.asarray(picture.convert("RGB")).reshape(-1, 3).mean(axis=0) / 255
+    shown = slices.images[0].mean(axis=(1, 2)) / LEVELS
+    assert shown == pytest.approx(colours, abs=2e-3)
+    assert np.ptp(colours) > 0.02  # no grey picture
+
+
+def test_the_third_colour_of_two_mr_channels_is_the_first(data_root):
+    settings = load_profile("real_med_sa_brain_3d")
+    scan = cohort.cohort_scans(settings, "brain")[0]
+    flair, t1ce = (scan.image.with_name(f"pat0003_{kind}.nii.gz") for kind in ("flair", "t1ce"))
+    assert scan.images == (flair, t1ce, flair)
+    volume = volume_of(scan, settings.data.volumes, labelled=True)
+    assert volume.images.shape == (3, 40, 128, 128)
+    assert np.array_equal(volume.images[0], volume.images[2])
+    assert not np.array_equal(volume.images[0], volume.images[1])
+    label = np.asarray(nibabel.load(scan.label).dataobj)
+    millilitres = volume.masks.sum() * 16 / 1000  # voxels of 4 by 2 by 2 mm
+    assert millilitres == pytest.approx((label > 0).sum() / 1000, rel=0.03)
+
+
+def test_slices_of_organs_stay_as_thick_as_they_are(data_root):
+    settings = load_profile("real_med_sa_organs")
+    scan = cohort.cohort_scans(settings, "mr")[0]
+    volumes, _ = prepare_volumes(
+        [scan], settings.data.volumes, data_root, workers=1, progress=False
+    )
+    assert volumes.spacing(0) == pytest.approx((7.7, 2.5, 2.5), abs=0.01)
+    grid = volumes.geometry(0)
+    assert grid.whole[0] == open_scan(scan).shape[2] <= grid.size[0]
+    shown = volumes.load([0])[1][0].any(axis=(0, 2, 3))
+    label = np.asarray(nibabel.load(scan.label).dataobj)
+    assert shown.sum() == (label > 0).any(axis=(0, 1)).sum()  # no slice lost, none made

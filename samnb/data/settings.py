@@ -33,7 +33,7 @@ class CohortSettings:
     root: str = "data"  # "data": the data root, $SAMNB_DATA; "real": $SAMNB_REAL
     rules: FolderSettings | None = None  # null: those of the folder's cohort.yaml, if it has one
     members: str | None = None  # regular expression: patients in whose name it is found, no others
-    channels: tuple[str, ...] = ()  # of a layout with several, such as flair; none named: all
+    channels: tuple[str, ...] = ()  # such as flair; none named: all (see samnb/studies/channels.py)
 
 
 @dataclass(frozen=True)

@@ -5,21 +5,28 @@ from collections.abc import Iterable
 import pandas as pd
 
 from samnb.evaluation.statistics import over_seeds, patient_interval
-from samnb.reports.lunch import asked, in_exemplar_order, shown, track_of
+from samnb.reports.lunch import NAMED, asked, in_exemplar_order, shown, track_of
 from samnb.reports.systems import with_variants
 from samnb.runs.records import Record, run_of
 from samnb.studies import Profile
 
 
-def real_slices(made: Iterable[Record], profile: Profile, user: str = "point") -> pd.DataFrame:
-    """Slices of these records as one table: prompted by this user or by nobody, nothing changed."""
+def every_slice(made: Iterable[Record], profile: Profile) -> pd.DataFrame:
+    """Slices of these records as one table: a row per system, seed, change, user, slice, target."""
     tables = [
         record.slices.assign(
             system=record.name, seed=record.facts["seed"], change=run_of(record, profile).slug
         )
         for record in made
     ]
-    return asked(with_variants(pd.concat(tables, ignore_index=True)), user)
+    if not tables:
+        return pd.DataFrame(columns=[*NAMED, "label", "dice"])
+    return with_variants(pd.concat(tables, ignore_index=True))
+
+
+def real_slices(made: Iterable[Record], profile: Profile, user: str = "point") -> pd.DataFrame:
+    """Of `every_slice` those that this user or nobody prompted, of runs without a change."""
+    return asked(every_slice(made, profile), user)
 
 
 def real_table(cases: pd.DataFrame, cohort: str) -> pd.DataFrame:

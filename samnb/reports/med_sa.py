@@ -56,15 +56,15 @@ TASKS = {
 STUDIES = tuple(dict.fromkeys(name for task in TASKS.values() for name in task.studies))
 
 
-def all_cases(scans: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+def all_cases(scans: Mapping[str, pd.DataFrame], tasks: Mapping[str, Task] = TASKS) -> pd.DataFrame:
     """What all studies measured, one row per task, system, seed, change, user, scan and target.
 
-    scans: by study, as `lunch.all_scans` gives them. Beside their columns: task; row (`row_name`);
-    iou, dice / (2 - dice) of a case where the records have none. Users lose EVERY_SLICE: a volume
-    prompted at every slice stands beside a picture prompted once.
+    scans: by study, as `lunch.all_scans` gives them; tasks: what they are about. Beside their
+    columns: task; row (`row_name`); iou, dice / (2 - dice) of a case where the records have none.
+    Users lose EVERY_SLICE: a volume prompted at every slice stands beside a picture prompted once.
     """
     tables = []
-    for name, task in TASKS.items():
+    for name, task in tasks.items():
         above: set[str] = set()  # systems of the studies before
         for study in task.studies:
             table = scans.get(study, pd.DataFrame())
@@ -129,6 +129,26 @@ def task_table(cases: pd.DataFrame, task: str, seeds: Sequence[int] | None = Non
     table = in_columns(table.rename_axis("System"), wanted)
     table.attrs["note"] = published.attrs["note"]
     return table
+
+
+def own_table(
+    cases: pd.DataFrame, task: str, volumes: bool = False, seeds: Sequence[int] | None = None
+) -> pd.DataFrame:
+    """One task without the paper beside it: as `task_table`, for images that it has not.
+
+    Columns: track; dice (with deviation and interval); iou; of volumes hd95_mm; patients; seeds;
+    missing.
+    """
+    chosen = of_task(cases, task)
+    table = _measured(chosen).reindex(_in_order(chosen["system"].unique()))
+    table["patients"] = chosen.groupby("system")["patient"].nunique()
+    table["track"] = [told(name) for name in table.index]
+    table["missing"] = _missing(chosen, table.index, seeds)
+    measured = ["dice", "iou", *(["hd95_mm"] if volumes else [])]
+    for column in measured:
+        table[f"{column}_place"] = _places(table, column)
+    wanted = ["track", *measured, "patients", "seeds", "missing"]
+    return in_columns(table.rename_axis("System"), wanted)
 
 
 def overview(table: pd.DataFrame) -> pd.DataFrame:

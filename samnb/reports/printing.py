@@ -76,6 +76,7 @@ COLUMNS = {
     "difference": Column("Difference"),
     "spread": Column("Seeds ±"),
     "equal": Column("Equal"),
+    "patients": Column("Patients", 0),
     "seeds": Column("Seeds", 0),
     "missing": Column("Missing seeds"),
     # The tasks of Med-SA.

@@ -8,7 +8,6 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from samnb.base import paths
 from samnb.base.errors import DataError, SamnbError
 from samnb.data import splits
 from samnb.data.exemplars import random_exemplars, richest_exemplars
-from samnb.data.layouts import CHANNELS, FolderRules, ScanFiles, list_scans, open_scan
+from samnb.data.layouts import FolderRules, ScanFiles, open_scan
 from samnb.data.settings import CohortSettings
 from samnb.data.slices import SliceSet, prepare
 from samnb.data.splits import LabelledSubset, Split
@@ -27,6 +26,7 @@ from samnb.data.volumes import VolumeSet
 from samnb.data.volumes import prepare as prepare_volumes
 from samnb.phantoms import write_cohort
 from samnb.studies import load_profile, names
+from samnb.studies.channels import list_channels
 from samnb.studies.profile import Profile
 
 # Layouts of whole-body collections: a scan may end above or below the target.
@@ -77,7 +77,7 @@ def cohort_scans(
     where = f"Profile '{profile.name}', cohort '{name}'"
     try:
         wanted = re.compile(cohort.members or "")
-        found = list_scans(cohort.layout, folder, cohort.targets, _rules(cohort))
+        found = list_channels(cohort, folder, _rules(cohort))
     except re.error as error:
         raise SamnbError(f"{where}: {error} in {error.pattern}.", "mend the profile.") from error
     members = [scan for scan in found if wanted.search(scan.patient)]
@@ -86,20 +86,7 @@ def cohort_scans(
             f"{where}: none of its {len(found)} scans is of a patient like {cohort.members}.",
             "correct `members` in the profile.",
         )
-    return [_with_channels(scan, cohort) for scan in members]
-
-
-def _with_channels(scan: ScanFiles, cohort: CohortSettings) -> ScanFiles:
-    """The scan with those of its channels that the cohort names; none named: as it is."""
-    if not cohort.channels:
-        return scan
-    known = CHANNELS.get(cohort.layout, ())
-    if unknown := [name for name in cohort.channels if name not in known]:
-        raise SamnbError(
-            f"The layout {cohort.layout} has no channel '{unknown[0]}'.",
-            f"use {', '.join(known)}." if known else "name no channels.",
-        )
-    return replace(scan, images=tuple(scan.images[known.index(name)] for name in cohort.channels))
+    return members
 
 
 def _rules(cohort: CohortSettings) -> FolderRules | None:
