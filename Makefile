@@ -23,7 +23,7 @@ export PYTHONUTF8 ?= 1
 .PHONY: help setup lock data runs reality rehearse reproduce verify book render notebooks pretrain test mutants lint format clean clean-data
 
 help:  ## List what can be made
-	@echo "make TARGET [PROFILE=pocket|smoke|paper|my.yaml] [STUDY=sam-mix|cheap-lunch] [CORES=2] [GPUS=0] [EXECUTOR=local|slurm|...] [ARGS='more for the tool']"
+	@echo "make TARGET [PROFILE=pocket|smoke|paper|my.yaml] [STUDY=sam-mix|cheap-lunch|med-sa] [CORES=2] [GPUS=0] [EXECUTOR=local|slurm|...] [ARGS='more for the tool']"
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## *(.*)/\1|\2/' \
 		| awk -F'|' '{ printf "  %-12s %s\n", $$1, $$2 }'
 

@@ -274,8 +274,8 @@ in_words(pd.concat(gains, names=["targets", "row"]).droplevel("row"))
 # Three things differ, or may matter. A pasted tumour often lies in the dark beside a small piece of brain,
 # and its outline is several times as sharp as a real one, so a part of what is learned may be about
 # seams. Phantoms of one generator resemble each other more than patients of many hospitals, so a few
-# exemplars say more of all others. And our steps are few. Real images, where the second does not hold, are
-# not measured yet.
+# exemplars say more of all others. And our steps are few. On real images, where the second does not hold,
+# synthesis does help where exemplars are fewest: see [chapter 16](lunch-real).
 #
 # ## What the paper leaves open
 #

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from samnb.base.errors import SamnbError
-from samnb.studies import Profile, load_profile, names
+from samnb.studies import Profile, load_profile, names, studies_of
 from samnb.studies.provenance import (
     ORIGINS,
     PAPERS,
@@ -315,5 +315,4 @@ def test_the_book_lists_the_page_and_the_site_is_laid_out_with_its_tables(tmp_pa
     monkeypatch.setattr(render, "scripts", lambda: None)
     render.lay_out(ROOT / "book", tmp_path / "source", "smoke")
     page = (tmp_path / "source" / "book" / "defaults.md").read_text(encoding="utf-8")
-    smoke = ("smoke", "smoke_lunch_brats", "smoke_lunch_synapse")
-    assert page == add_tables(PAGE, map(load_profile, smoke))
+    assert page == add_tables(PAGE, studies_of("smoke").values())

@@ -17,6 +17,7 @@ from samnb.reports.claims_lunch import audit_lunch, checkpoint, paper_evidence
 from samnb.reports.lunch_budget import with_more_steps
 from samnb.reports.lunch_figures import answer_grid
 from samnb.reports.lunch_points import where_maps_point
+from samnb.reports.lunch_real import real_table
 from samnb.reports.lunch_silence import silenced
 from samnb.reports.lunch_study import Shown, chosen_rows, middles
 from samnb.reports.lunch_tests import (
@@ -26,6 +27,7 @@ from samnb.reports.lunch_tests import (
     all_tests,
     compared,
     in_words,
+    orders,
     paired_tests,
     users_compared,
 )
@@ -420,3 +422,36 @@ def test_a_map_that_leans_is_told_from_one_that_points_inside():
     assert list(table.index) == [("b", 1), ("a", 1), ("a", 2)]
     # One of two pairs is in order. Row 0: two down, four right; row 2: in the middle.
     assert table.loc[("a", 1)].tolist() == pytest.approx([0.5, 50, 1, 2, 20**0.5 / 2])
+
+
+def real(system, shown, silent, user="nobody"):
+    """Two patients of a cohort, each with a slice of the target and one without."""
+    rows = [
+        {"system": system, "seed": 1, "user": user, "cohort": "du", "patient": patient,
+         "label": label, "dice": dice, "change": ""}
+        for patient in ("a", "b") for label, dice in ((1, shown), (0, silent))
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_real_slices_with_and_without_the_target_are_counted_apart():
+    tables = [real("SAMed_s-2", 0.0, 0.0), real("Cheap Lunch-2", 0.6, 1.0, "point")]
+    tables += [real("Cheap Lunch, self-pointed-2", 0.5, 1.0)]
+    away = real("SAM", 1.0, 1.0, "point").assign(cohort="cs")
+    table = real_table(pd.concat([*tables, away]), "du")
+    assert sorted(table.index) == ["Cheap Lunch, self-pointed-2", "Cheap Lunch-2", "SAMed_s-2"]
+    assert table.loc["SAMed_s-2", ["dice", "all_dice", "missed", "false_alarms"]].tolist() == [
+        0, 0, 100, 100,
+    ]  # fmt: skip
+    assert table.loc["Cheap Lunch-2", "all_dice"] == pytest.approx(0.8)
+    assert table.loc["Cheap Lunch, self-pointed-2", ["track", "dice_place"]].tolist() == [
+        "automatic", 1,
+    ]  # fmt: skip
+
+
+def test_verdicts_are_counted_by_question_and_what_is_not_ranked_is_left_out(cases):
+    tests = all_tests(lunch.asked(cases, "point"), BRATS)
+    table = orders({"here": tests, "there": tests.iloc[:2]})
+    assert table.loc["What do few exemplars teach?"].tolist() == ["3 the first", "2 the first"]
+    assert table.loc["Is every slice worth it?", "there"] == "–"
+    assert "Who is told where?" not in table.index

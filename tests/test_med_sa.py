@@ -19,6 +19,7 @@ from samnb.networks.sam.med_adapters import MedAdapterSettings, is_adapter
 from samnb.networks.sam.model import build_sam, encode
 from samnb.networks.sam.prompting import BACKGROUND, FOREGROUND, PADDING, Masks, Prompts, decode
 from samnb.networks.sam.settings import SamSettings
+from samnb.networks.sam.space_depth import slices_of
 from samnb.networks.sam.weights import load_sam
 from samnb.prompts.by_slice import EverySlice, by_slice
 from samnb.prompts.lessons import corrected, enlarged_boxes, first_prompts, noisy_boxes
@@ -316,6 +317,21 @@ def test_volumes_are_answered_to_users_who_prompt_every_slice(volume, name):
         assert torch.equal(answer.masks[0, target, number] & clear, (fine > 0) & clear)
 
 
+def test_sam_by_slice_answers_each_slice_of_a_volume_as_sam_does(volume):
+    truths = volume.masks.bool()
+    alone, piled = built("sam"), built("sam_by_slice")
+    user = EverySlice(find_user("2 clicks"))
+    found = consult(piled, volume.marked, truths, ["scan"], user).masks
+    names = [f"scan:{number}" for number in range(DEPTH)]
+    slices = consult(
+        alone, slices_of(volume.marked), slices_of(truths), names, find_user("2 clicks")
+    )
+    assert found.any()
+    assert torch.equal(slices_of(found), slices.masks)
+    with pytest.raises(SamnbError, match="nobody does"):
+        piled.answer(piled.begin(volume.marked))
+
+
 def test_who_clicks_on_every_slice_clicks_where_that_slice_is_wrong(volume):
     method, truths = stir(built()), volume.masks.bool()
     user = EverySlice(find_user("2 clicks"))
@@ -340,7 +356,8 @@ def test_volumes_are_examined_as_those_of_other_methods(volume):
     index = pd.DataFrame({"patient": ["p"], "scan": ["s"]})
     images, masks = volume.marked.numpy(), volume.masks.numpy()
     volumes = SimpleNamespace(
-        load=lambda rows: (images, masks), index=index, targets=("liver", "spleen"),
+        load=lambda rows: (images, masks), arrays=lambda row: (images[0], masks[0]),
+        index=index, targets=("liver", "spleen"),
         spacing=lambda row: (3.0, 1.0, 1.0),
     )  # fmt: skip
     user = EverySlice(find_user("box 0.75"))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from samnb.base.errors import SamnbError
 from samnb.evaluation.metrics import hausdorff
 from samnb.method import Answer, Batch, Method, UserPrompts
+from samnb.prompts.by_slice import find_volume_user
 from samnb.prompts.users import find_user
 from samnb.runs import keys
 from samnb.runs.certification.rehearsal import STAGES, trace
@@ -19,6 +20,7 @@ from samnb.runs.records import load_cases, run_of
 from samnb.runs.remeasure import answers_hold, measure_again
 from samnb.runs.run import Run
 from samnb.runs.runner import load_method, make_record, plan, state
+from samnb.runs.volumes import users_of
 from samnb.studies import load_profile, names
 from samnb.studies.cohorts import cohort_split, cohort_volumes
 from samnb.studies.volumes import labelled_volumes, sees_volumes
@@ -47,6 +49,7 @@ unet_3d: {width: 4, mirror: false}
 learning:
   unet_3d: {epochs: 2, steps_per_epoch: 2, batch: 2, marked: 2, validations: 2, precision: float32}
   asked: {epochs: 1, steps_per_epoch: 2, batch: 2, marked: 2, validations: 0, precision: float32}
+  sam: {batch: 2, precision: float32}
 plan: {systems: [unet_3d]}
 """
 
@@ -137,6 +140,32 @@ def test_a_study_of_volumes_is_trained_and_examined_into_one_record(profile, vol
     place = kept.rows.tolist().index(row)
     found = method.answer(torch.from_numpy(images)).masks[0].numpy()
     assert np.array_equal(kept.masks(place), found)
+
+
+def test_who_asks_slice_by_slice_is_recorded_so_and_counts_in_the_key(
+    profile, volumes, monkeypatch
+):
+    whole = identify(Run(profile, "asked", 1, 1)).settings["system"]
+    monkeypatch.setitem(registry.SYSTEMS, "asked", replace(ASKED, by_slice=True))
+    run = Run(profile, "asked", 1, 1)
+    assert identify(run).settings["system"] == whole | {"by slice": True}
+    assert [str(user) for user in users_of(run)] == [
+        "point, every slice", "box 0.75, every slice", "3 clicks, every slice",
+    ]  # fmt: skip
+    assert [find_volume_user(str(user)) for user in users_of(run)] == users_of(run)
+
+
+def test_a_record_of_slice_by_slice_says_who_prompted_and_is_measured_again(profile, volumes):
+    changes = ("data.volumes.size=[4, 64, 64]", "data.cohorts.brats.channels=[flair]",
+               "sam.side=64", "users=[point, box 0.75]")  # fmt: skip
+    run = Run(profile, "sam_by_slice", 0, 1, changes)
+    record = make_record(run, progress=False)
+    users = ["point, every slice", "box 0.75, every slice"]
+    assert record.facts["users"] == users
+    assert record.scans["user"].unique().tolist() == users
+    assert state(run) == "fresh"
+    again = measure_again(run, identify(run), record)
+    assert again.scans.equals(record.scans)
 
 
 def test_users_prompt_in_volumes_and_are_measured_in_mm_and_voxels(profile, volumes):
@@ -243,6 +272,8 @@ def test_settings_of_a_run_on_slices_are_named_as_before_there_were_volumes():
     """By what its settings are a record is known: none of volumes may slip in."""
     for name in names():
         profile = load_profile(name)
+        if sees_volumes(profile):
+            continue
         for run in {each.system: each for each in plan(profile)}.values():
             assert not {"view", "volumes", "patches"} & set(keys._settings(run)), run
     assert keys.hash_of(keys._settings(Run(load_profile("pocket"), "unet", 50, 1))) == KNOWN

@@ -199,11 +199,13 @@ def _asked(target, profile="pocket", study=""):
 
 def test_without_a_study_those_that_chapters_read_are_made_and_the_chapters_last(monkeypatch):
     monkeypatch.setattr(pipeline, "chapters_about", lambda chosen, every: ["13_a"])
-    lunch = ["pocket_lunch_brats", "pocket_lunch_synapse"]
+    spine, *others = [profile.name for profile in studies_of("pocket").values()]
+    assert spine == "pocket"
+    assert {"pocket_lunch_brats", "pocket_med_sa_isic"} < set(others)
     for target in ("everything", "chapters", "site"):
-        assert _asked(target) == [*((["runs"], name) for name in lunch), ([target], "pocket")]
+        assert _asked(target) == [*((["runs"], name) for name in others), ([target], "pocket")]
     for target in ("data", "runs"):
-        assert _asked(target) == [([target], name) for name in ("pocket", *lunch)]
+        assert _asked(target) == [([target], name) for name in ("pocket", *others)]
     file = "_build/pocket/chapters/01_scans_to_slices.ipynb"
     assert _asked(file) == [([file], "pocket")]
 
@@ -241,7 +243,8 @@ def test_bad_studies_are_one_readable_error(monkeypatch, capsys):
     assert pipeline.main() == 1
     assert capsys.readouterr().err.splitlines() == [
         "error: No study 'dinner' of the size pocket.",
-        "Remedy: use one of cheap_lunch_brats, cheap_lunch_synapse, sam_mix.",
+        "Remedy: use one of cheap_lunch_brats, cheap_lunch_synapse, med_sa_brats, med_sa_btcv, "
+        "med_sa_isic, med_sa_refuge, med_sa_thyroid, sam_mix.",
     ]
 
 

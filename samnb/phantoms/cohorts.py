@@ -16,6 +16,7 @@ from samnb.base.files import read_json, write_json
 from samnb.base.workers import end_with_parent
 from samnb.phantoms import (
     brats18,
+    brats21,
     btcv,
     isic,
     lits,
@@ -47,6 +48,7 @@ KINDS = {
         totalsegmentator.make_patient, totalsegmentator.write_patient, totalsegmentator.write_table
     ),
     "brats18": Cohort(brats18.make_patient, brats18.write_patient),
+    "brats21": Cohort(brats21.make_patient, brats21.write_patient),
     "btcv": Cohort(btcv.make_patient, btcv.write_patient),
     "refuge": Cohort(refuge.make_patient, refuge.write_patient),
     "refuge_raters": Cohort(refuge.make_patient, refuge_raters.write_patient),

@@ -16,7 +16,9 @@ from samnb.base.errors import SamnbError
 from samnb.method import UserPrompts
 from samnb.networks.sam.space_depth import slices_of
 from samnb.prompts.asked import shape_of
-from samnb.prompts.users import NONE, Points, User
+from samnb.prompts.users import NONE, Points, User, find_user
+
+EVERY = ", every slice"  # behind the name of a user
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,14 @@ class EverySlice(User):
         return self.user.prompts(slices_of(truths), numbered, found, earlier)
 
     def __str__(self) -> str:
-        return f"{self.user}, every slice"
+        return f"{self.user}{EVERY}"
+
+
+def find_volume_user(text: str) -> User:
+    """As `find_user`, and of each slice on its own: "random point, every slice"."""
+    if text.endswith(EVERY):
+        return EverySlice(find_user(text.removesuffix(EVERY)))
+    return find_user(text)
 
 
 def by_slice(prompts: UserPrompts, volumes: int, size: Sequence[int]) -> UserPrompts:

@@ -218,7 +218,8 @@ def _judged(
     """first and second: cohort and system."""
     own, other = (evidence.tables[cohort].loc[name, metric] for cohort, name in (first, second))
     names = [name + (RANDOM if RANDOM in cohort else "") for cohort, name in (first, second)]
-    title, digits = ("HD95", 2) if metric == "hd" else (metric.capitalize(), 3)
+    names_of = {"hd": ("HD95", 2), "iou": ("IoU", 3)}
+    title, digits = names_of.get(metric, (metric.capitalize(), 3))
     if evidence.published and metric != "hd":
         digits = 4  # as many as are printed
     words = f"{names[0]} {own:.{digits}f} and {names[1]} {other:.{digits}f} ({title})"
@@ -233,13 +234,13 @@ def _judged(
 
 def column_of(metric: str) -> str:
     """The column of cases that a metric of the tables is the mean of."""
-    return "hd95_voxels" if metric == "hd" else "dice"
+    return {"hd": "hd95_voxels", "iou": "iou"}.get(metric, "dice")
 
 
 def _cases(evidence: Evidence, metric: str, cohort: str, system: str) -> pd.DataFrame:
     cases = evidence.cases
     chosen = cases[cases["cohort"].eq(cohort) & cases["system"].eq(system)]
-    return chosen if metric in ("dice", "hd") else chosen[chosen["target"] == metric]
+    return chosen if metric in ("dice", "iou", "hd") else chosen[chosen["target"] == metric]
 
 
 class Gap(NamedTuple):

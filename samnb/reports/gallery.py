@@ -52,17 +52,16 @@ def kept_answers(
     cohort: str,
     systems: Sequence[str],
     seed: int,
-    every_target: bool = False,
 ) -> tuple[np.ndarray, dict[str, dict[str, np.ndarray]]]:
     """Rows (R,) that records of one seed all keep answers of, and by system what they keep.
 
-    every_target: with an axis for the targets behind the first; else of the first target alone.
+    Of the first target alone.
     """
     found: dict[str, dict[str, np.ndarray]] = {}
     for record in records:
         system = shown_name(record.facts)
         if system in systems and record.facts["seed"] == seed:
-            kept = record.all_pictures if every_target else record.pictures
+            kept = record.pictures
             chosen = kept["cohort"] == cohort
             found[system] = {name: value[chosen] for name, value in kept.items()}
     rows = _shared([answer["row"] for answer in found.values()])

@@ -22,7 +22,7 @@ FROZEN = "SAM"  # learns nothing, so that there is no chance in it
 # Families that nobody prompts; the others of the paper answer points of the truth.
 UNPROMPTED = ("SAMed_s", "Attention U-Net", "Attention U-Net without synthesis",
               "Cheap Lunch, self-pointed", "Cheap Lunch, mirrored",
-              "SAMed_s, with the same silence")  # fmt: skip
+              "SAMed_s, with the same silence", "CAM alone")  # fmt: skip
 MEASURED = ["dice", "hd95", "hd95_voxels", "truth_voxels", "answer_voxels"]
 NAMED = ["system", "seed", "change", "user", "cohort", "target", "patient", "scan"]
 OVERVIEW = ["exemplars", "track", "dice", "hd95_voxels", "paper_dsc", "paper_hd95",
@@ -97,15 +97,15 @@ def lunch_table(
     for column in ("dice", "hd95_voxels", "paper_dsc", "paper_hd95"):
         table[f"{column}_place"] = _places(table, column)
     table = table.set_index("system").rename(index=shown).rename_axis("System")
-    return _in_columns(table, [*OVERVIEW, *REST])
+    return in_columns(table, [*OVERVIEW, *REST])
 
 
 def overview(table: pd.DataFrame) -> pd.DataFrame:
     """The columns of `lunch_table` that fit on a page."""
-    return _in_columns(table, OVERVIEW)
+    return in_columns(table, OVERVIEW)
 
 
-def _in_columns(table: pd.DataFrame, wanted: Sequence[str]) -> pd.DataFrame:
+def in_columns(table: pd.DataFrame, wanted: Sequence[str]) -> pd.DataFrame:
     """These columns in this order, each followed by its companions."""
     ends = ("", "_deviation", "_low", "_high", "_place")
     names = [f"{name}{end}" for name in wanted for end in ends]
@@ -148,7 +148,7 @@ def system_table(cases: pd.DataFrame, families: Sequence[str]) -> pd.DataFrame:
     for column in ("dice", "hd95_voxels"):
         table[f"{column}_place"] = _places(table, column)
     table = table.set_index("system").rename(index=shown).rename_axis("System")
-    return _in_columns(table, ["track", "dice", "hd95_voxels", "missed", "seeds"])
+    return in_columns(table, ["track", "dice", "hd95_voxels", "missed", "seeds"])
 
 
 def two_rules(cases: pd.DataFrame, user: str) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """Figures of Cheap Lunch: Dice against exemplars, images and transforms; its Figures 2 and 3."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from textwrap import wrap
 
 import numpy as np
@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 
 from samnb.evaluation.metrics import dice
 from samnb.evaluation.statistics import over_seeds
@@ -20,8 +21,8 @@ from samnb.reports.style import (
     COHORT_NAMES,
     FAINT,
     INK,
+    MANY_TARGETS,
     PROMPT,
-    TARGETS,
     WIDTH,
     label,
     panels,
@@ -95,29 +96,37 @@ def transform_chart(table: pd.DataFrame, spread: float) -> Figure:
     return figure
 
 
-def answer_grid(shown: Shown) -> Figure:
+def answer_grid(
+    shown: Shown,
+    track: Callable[[str], str] = track_of,
+    heading: Callable[[str, float], str] | None = None,
+) -> Figure:
     """The paper's Figures 2 and 3: a row for each slice, a column for the truth and each system.
 
-    A point is a star in the columns of systems that are told. One target is outlined, truth green
-    and answer red; several are tinted, with a legend. Below each answer the mean Dice of the
-    targets that the slice shows; of an empty slice, whether it stays empty.
+    A point is a star, and a box a frame, in the columns of systems that are told: track says of a
+    name whether it is one. One target is outlined, truth green and answer red; several are tinted,
+    with a legend. Below each answer the mean Dice of the targets that the slice shows; of an empty
+    slice, whether it stays empty. heading: of a column, from its name and its width in inches.
     """
+    heading = heading or _heading
     names = ["truth", *shown.masks]
     count = len(shown.images)
     figure, grid = panels(count, len(names), WIDTH / len(names) + 0.3, squeeze=False)
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.03)
     for row, (image, truth) in enumerate(zip(shown.images, shown.truths, strict=True)):
-        window = _body(image)
+        window = square_around(image)
         for axes, name in zip(grid[row], names, strict=True):
             given = None if name == "truth" else shown.masks[name][row]
             _draw(axes, image, truth, given)
-            if given is not None and track_of(name) == ORACLE:
+            if given is not None and track(name) == ORACLE:
                 _stars(axes, shown.points[row])
+                if shown.boxes is not None:
+                    _frames(axes, shown.boxes[row])
             axes.set_xlim(window[1].start - 0.5, window[1].stop - 0.5)
             axes.set_ylim(window[0].stop - 0.5, window[0].start - 0.5)
             axes.set_xlabel(" " if given is None else _score(given, truth), fontsize=8, labelpad=2)
             if row == 0:
-                axes.set_title(_heading(name, WIDTH / len(names)), fontsize=8)
+                axes.set_title(heading(name, WIDTH / len(names)), fontsize=8)
         grid[row, 0].set_ylabel(shown.titles[row], fontsize=8)
     if len(shown.targets) > 1:
         target_legend(figure, shown.targets)
@@ -156,12 +165,19 @@ def _draw(axes: Axes, image: np.ndarray, truth: np.ndarray, given: np.ndarray | 
     show_slice(axes, image)
     for number, mask in enumerate(truth if given is None else given):
         if mask.any():
-            tint(axes, mask, TARGETS[number], 0.5)
+            tint(axes, mask, MANY_TARGETS[number % len(MANY_TARGETS)], 0.5)
 
 
 def _stars(axes: Axes, points: np.ndarray) -> None:
     """Points (K, 2) x, y."""
     axes.plot(*points.T, "*", color=PROMPT, markersize=6.5, markeredgecolor="black", mew=0.5)
+
+
+def _frames(axes: Axes, boxes: np.ndarray) -> None:
+    """Boxes (K, 4) x, y from and to, counted from the image's corner; NaN where there is none."""
+    for left, top, right, bottom in boxes[~np.isnan(boxes).any(axis=1)]:
+        corner = (left - 0.5, top - 0.5)
+        axes.add_patch(Rectangle(corner, right - left, bottom - top, fill=False, color=PROMPT))
 
 
 def _score(given: np.ndarray, truth: np.ndarray) -> str:
@@ -181,8 +197,9 @@ def _heading(name: str, inches: float) -> str:
     return "\n".join([*wrap(family, max(8, int(12.5 * inches))), learned, told])
 
 
-def _body(image: np.ndarray, margin: int = 4) -> tuple[slice, slice]:
+def square_around(image: np.ndarray, margin: int = 4) -> tuple[slice, slice]:
     """The smallest square with all that is brighter than the darkest value, and a margin."""
+    image = image if image.ndim == 2 else image.mean(axis=2)  # of a colour picture
     marked = image > image.min() + 0.05
     if not marked.any():
         return slice(0, image.shape[0]), slice(0, image.shape[1])

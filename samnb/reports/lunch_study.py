@@ -1,6 +1,6 @@
 """A study of Cheap Lunch as the chapter of its results reads it: records, cases, pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,10 +9,11 @@ import pandas as pd
 import torch
 
 from samnb.data.slices import SliceSet
+from samnb.evaluation.answers import Answers
 from samnb.evaluation.metrics import dice
 from samnb.prompts.users import find_user
-from samnb.reports.gallery import kept_answers
 from samnb.reports.lunch import all_scans
+from samnb.reports.systems import shown_name
 from samnb.runs.records import Record, all_records
 from samnb.studies import Profile, load_profile
 from samnb.studies.cohorts import cohort_slices, cohort_split
@@ -61,18 +62,21 @@ def read_study(size: str, name: str) -> Study:
 
 @dataclass(frozen=True)
 class Shown:
-    """Slices that records keep answers of, and those answers.
+    """A few test slices, and what systems answered about them.
 
-    images (R, S, S), 0-1; truths (R, K, S, S) bool; masks: by system the same; points (R, K, 2)
-    x, y of the user in the middle, NaN where the slice lacks the target; titles (R,); targets (K,).
+    images (R, S, S), 0-1, in colour (R, S, S, 3); truths (R, K, S, S) bool; masks: by system the
+    same; points (R, K, 2) x, y of the user in the middle, NaN where the slice lacks the target (of
+    users of several points so many for each target); titles (R,); targets (K,); boxes (R, K, 4) of
+    a user of boxes.
     """
 
-    images: np.ndarray
-    truths: np.ndarray
-    masks: dict[str, np.ndarray]
-    points: np.ndarray
+    images: Sequence[np.ndarray]
+    truths: Sequence[np.ndarray]
+    masks: Mapping[str, Sequence[np.ndarray]]
+    points: Sequence[np.ndarray]
     titles: list[str]
     targets: Sequence[str]
+    boxes: Sequence[np.ndarray] | None = None
 
 
 def shown_slices(study: Study, seed: int) -> Shown | None:
@@ -86,27 +90,45 @@ def shown_slices(study: Study, seed: int) -> Shown | None:
     reference = f"Cheap Lunch-{middle}"
     few = [f"SAMed_s-{middle}", f"Cheap Lunch without synthesis-{middle}", reference]
     systems = ["SAM", *few, "Cheap Lunch"]
-    rows, answers = kept_answers(study.made, study.cohort, systems, seed, every_target=True)
+    answers = _answers(study, systems, seed)
     if reference not in answers:
         return None
-    images, truths = study.slices.load(rows)
-    truths = truths.astype(bool)
-    chosen = chosen_rows(truths, answers[reference]["masks"])
-    picked = list(chosen.values())
+    rows = answers[reference].rows
+    truths = np.asarray(study.slices.masks[rows]).astype(bool)
+    places = np.arange(len(rows))
+    chosen = chosen_rows(truths, _masks(answers[reference], places))
+    picked = np.array(list(chosen.values()))
     numbers = study.slices.index.loc[rows[picked], "slice"]
     titles = [f"{rule}\nslice {number}" for rule, number in zip(chosen, numbers, strict=True)]
-    masks = {name: answer["masks"][picked] for name, answer in answers.items()}
-    truths = truths[picked]
-    points = middles(truths)
-    return Shown(images[picked, 0], truths, masks, points, titles, study.slices.targets)
+    masks = {name: _masks(given, picked) for name, given in answers.items()}
+    images, truths = study.slices.load(rows[picked])[0][:, 0], truths[picked]
+    return Shown(images, truths, masks, middles(truths), titles, study.slices.targets)
+
+
+def _answers(study: Study, systems: Sequence[str], seed: int) -> dict[str, Answers]:
+    """Of the records of one seed, by system: about all test slices, to the first user who asked."""
+    found = {
+        shown_name(record.facts): next(
+            given for (cohort, _), given in record.answers.items() if cohort == study.cohort
+        )
+        for record in study.made
+        if record.facts["seed"] == seed and shown_name(record.facts) in systems
+    }
+    return {name: found[name] for name in systems if name in found}
+
+
+def _masks(answers: Answers, places: np.ndarray) -> np.ndarray:
+    """(n, K, S, S) bool."""
+    targets = range(answers.bits.shape[1])
+    return np.stack([answers.masks(places, target) for target in targets], axis=1)
 
 
 def chosen_rows(truths: np.ndarray, answers: np.ndarray) -> dict[str, int]:
-    """Rows by RULE, and "without" for the first without any target; (R, K, S, S) bool both.
+    """Rows by RULE, and "without": the middle one of those without any target.
 
-    Best, median and worst by the mean Dice over the targets in a slice, of the slices with at least
-    half as many targets as the richest one. Of two in the middle the lower one is the median; of
-    equal ones the first.
+    truths, answers: (R, K, S, S) bool. Best, median and worst by the mean Dice over the targets in
+    a slice, of the slices with at least half as many targets as the richest one. Of two in the
+    middle the lower one is the median; of equal ones the first.
     """
     present = truths.any(axis=(2, 3))
     scores = np.array([dice(*pair) for pair in zip(answers, truths, strict=True)])
@@ -117,7 +139,7 @@ def chosen_rows(truths: np.ndarray, answers: np.ndarray) -> dict[str, int]:
     places = {"best": 0, "median": len(shown) // 2, "worst": len(shown) - 1}
     found = {rule: int(falling[places[rule]]) for rule in RULE} if len(shown) else {}
     if len(empty := np.flatnonzero(counts == 0)):
-        found["without"] = int(empty[0])
+        found["without"] = int(empty[len(empty) // 2])
     return found
 
 

@@ -1,6 +1,6 @@
 """Is one system better than another, on the same patients, by more than another seed changes?"""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -44,19 +44,28 @@ def compared(first: pd.DataFrame, second: pd.DataFrame, metric: str = "dice") ->
     """Two tables of cases (system, patient, seed and the metric) of the same patients."""
     both = pd.concat([first.assign(system="first"), second.assign(system="second")])
     deviations = over_seeds(both, metric)["deviation"].to_numpy(copy=True)
-    frozen = [table["system"].iloc[0] == FROZEN for table in (first, second)]
+    frozen = [is_frozen(table["system"].iloc[0]) for table in (first, second)]
     deviations[frozen] = 0.0
     (test,) = compare_systems(both, metric).to_dict("records")
     spread = float(np.sqrt((deviations**2).sum()))
     return Compared(difference(first, second, metric), spread, test["p"])
 
 
+def is_frozen(name: str) -> bool:
+    """Whether a system learns nothing, so that there is no chance in it; also with its user."""
+    return name == FROZEN or name.startswith((f"{FROZEN}, ", f"{FROZEN} ("))
+
+
 def paired_tests(
-    cases: pd.DataFrame, pairs: Iterable[Sequence[str]], metric: str = "dice"
+    cases: pd.DataFrame,
+    pairs: Iterable[Sequence[str]],
+    metric: str = "dice",
+    track: Callable[[str], str] = track_of,
 ) -> pd.DataFrame:
     """Pairs of systems that were named before looking; those without cases are left out.
 
-    cases: prompted by one user or by nobody, of runs as the profile has them. Columns: first,
+    cases: prompted by one user or by nobody, of runs as the profile has them; track: says of a
+    system's name whether it is an oracle (ORACLE) or works alone. Columns: first,
     second, tracks, difference, low, high, spread (over seeds), p (Holm-corrected over these pairs),
     better. An oracle against a system that works alone is said to be one, and gets no verdict.
     """
@@ -66,7 +75,7 @@ def paired_tests(
         if not {first, second} <= there:
             continue
         found = compared(*(cases[cases["system"] == name] for name in (first, second)), metric)
-        tracks = [track_of(name) for name in (first, second)]
+        tracks = [track(name) for name in (first, second)]
         better = found.better(metric != "dice")
         if len(set(tracks)) > 1:
             better = f"not ranked: {'first' if tracks[0] == ORACLE else 'second'} was told where"
@@ -101,10 +110,20 @@ def questions(labelled: Sequence[int], automatic: str = "SAMed_s") -> dict[str, 
 
 def all_tests(cases: pd.DataFrame, labelled: Sequence[int], metric: str = "dice") -> pd.DataFrame:
     """`paired_tests` of every question, all corrected together; the question is the index."""
-    asked = [(question, pair) for question, pairs in questions(labelled).items() for pair in pairs]
+    return questions_tested(questions(labelled), cases, metric)
+
+
+def questions_tested(
+    asked_of: Mapping[str, Iterable[Sequence[str]]],
+    cases: pd.DataFrame,
+    metric: str = "dice",
+    track: Callable[[str], str] = track_of,
+) -> pd.DataFrame:
+    """The same of any questions, each with its pairs; track: as of `paired_tests`."""
+    asked = [(question, pair) for question, pairs in asked_of.items() for pair in pairs]
     there = set(cases["system"])
     asked = [(question, pair) for question, pair in asked if set(pair) <= there]
-    table = paired_tests(cases, [pair for _, pair in asked], metric)
+    table = paired_tests(cases, [pair for _, pair in asked], metric, track)
     return table.set_index(pd.Index([question for question, _ in asked], name="question"))
 
 
@@ -123,6 +142,24 @@ def in_words(table: pd.DataFrame, digits: int = 3) -> pd.DataFrame:
     ]
     columns = ["pair", "difference", "seeds ±", "p", "better"]
     return pd.DataFrame(rows, columns=columns, index=table.index)
+
+
+def orders(tests: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Who leads, by question (rows) and cases (columns), such as "2 the first, 1 a tie".
+
+    tests: by a name of the cases, as of `all_tests`; pairs that are not ranked are left out.
+    """
+    columns = {}
+    for name, table in tests.items():
+        ranked = table[table["better"].isin([FIRST, SECOND, TIE])]
+        counts = ranked.groupby(level=0, sort=False)["better"].value_counts(sort=False)
+        columns[name] = {
+            question: ", ".join(f"{count} {who}" for (_, who), count in found.items())
+            for question, found in counts.groupby(level=0, sort=False)
+        }
+    wanted = [question for question in questions([]) if any(question in each for each in
+                                                            columns.values())]  # fmt: skip
+    return pd.DataFrame(columns).reindex(wanted).fillna(NOTHING).rename_axis("question")
 
 
 def users_compared(cases: pd.DataFrame, metric: str = "dice") -> pd.DataFrame:

@@ -46,6 +46,7 @@ COLUMNS = {
     "paper_hd": Column("Paper: HD", 2, "low"),
     "paper_dsc": Column("Paper: Dice", 4, better="high"),
     "paper_hd95": Column("Paper: HD95", 2, "low"),
+    "paper_iou": Column("Paper: IoU", 4, better="high"),
     "public_dice": Column("Dice, public rule", better="high"),
     "public_hd95": Column("HD95, public rule", 2, "low"),
     "paper_exemplars": Column("Paper: exemplars"),
@@ -77,6 +78,13 @@ COLUMNS = {
     "equal": Column("Equal"),
     "seeds": Column("Seeds", 0),
     "missing": Column("Missing seeds"),
+    # The tasks of Med-SA.
+    "organs": Column("Organs", better="high"),
+    "optic disc": Column("Optic disc", better="high"),
+    "optic cup": Column("Optic cup", better="high"),
+    "brain tumour": Column("Brain tumour", better="high"),
+    "thyroid nodule": Column("Thyroid nodule", better="high"),
+    "melanoma": Column("Melanoma", better="high"),
 }
 
 

@@ -1,6 +1,7 @@
 """Pictures of prompts: boxes, clicks and the masks they call forth."""
 
 from collections.abc import Sequence
+from itertools import cycle
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from samnb.reports.pictures import show_slice
-from samnb.reports.style import PREDICTION, PROMPT, TARGETS
+from samnb.reports.style import MANY_TARGETS, PREDICTION, PROMPT
 
 
 def show_prompted(
@@ -56,7 +57,9 @@ def show_points(axes: Axes, points: np.ndarray, labels: np.ndarray, size: float 
 
 def target_legend(figure: Figure, targets: Sequence[str]) -> None:
     """The colour of each target, below a figure."""
-    patches = [Patch(color=TARGETS[k % len(TARGETS)], label=name) for k, name in enumerate(targets)]
+    colours = cycle(MANY_TARGETS)
+    patches = [Patch(color=colour, label=name)
+               for name, colour in zip(targets, colours, strict=False)]  # fmt: skip
     figure.legend(handles=patches, loc="outside lower center", ncols=4)
 
 

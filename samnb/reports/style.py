@@ -35,6 +35,8 @@ COHORT_NAMES = {
 SERIES = ("#2f8fd8", "#e0791c", "#19b36b", "#c061cb", "#b58900", "#f0503c")
 # Several targets in one picture, told apart on black; the first is the truth's own green.
 TARGETS = (TRUTH, "#2f8fd8", "#f5b700", "#f0503c", "#c061cb", "#5ad1e0", "#e0791c", "#f3a6c8")
+# Twelve organs need four more.
+MANY_TARGETS = (*TARGETS, "#8a6de0", "#a0d468", "#b58900", "#d9d9d9")
 
 # One colour, line and marker for each family of systems, in every figure.
 SYSTEM_LOOKS = {
@@ -58,6 +60,13 @@ SYSTEM_LOOKS = {
     "Cheap Lunch": ("#4aa3e0", (0, (12, 1)), "1"),
     "Cheap Lunch, self-pointed": ("#3fb8a8", (0, (4, 1, 1, 1, 1, 1)), "2"),
     "Cheap Lunch, mirrored": ("#6fa32a", (0, (9, 2, 1, 2)), "_"),
+    "SegDiff": ("#a3734f", (0, (2, 4)), "3"),
+    "EnsemDiff": ("#c98a6b", (0, (4, 4)), "4"),
+    "3D U-Net, nnU-Net's layout": ("#9a9a3c", (0, (5, 1, 1, 1)), "|"),
+    "UNETR": ("#5b8a72", (0, (3, 3)), (3, 2, 0)),
+    "Swin UNETR": ("#7f9ec2", (0, (1, 3)), (4, 2, 0)),
+    "MedSAM": ("#d98324", (0, (7, 2)), (4, 0, 45)),
+    "Med-SA": ("#1e88c7", (0, (14, 1)), (6, 0, 0)),
 }
 BETTER, WORSE = "#1f6fb5", "#b2560a"  # grounds of white text
 

@@ -35,6 +35,14 @@ FAMILIES = (
     "Cheap Lunch",
     "Cheap Lunch, self-pointed",
     "Cheap Lunch, mirrored",
+    # Those of Med-SA.
+    "SegDiff",
+    "EnsemDiff",
+    "3D U-Net, nnU-Net's layout",
+    "UNETR",
+    "Swin UNETR",
+    "MedSAM",
+    "Med-SA",
 )
 
 # A changed setting that was run with every seed is a system of its own: (family, change) -> family.

@@ -228,6 +228,7 @@ def _registered(system: System) -> dict[str, Any]:
     return {
         "options": options, "labels": system.labels, "first": system.first,
         "learning": system.learning, "own schedule": system.schedule is not None,
+        **({"by slice": True} if system.by_slice else {}),
     }  # fmt: skip
 
 

@@ -21,7 +21,8 @@ from samnb.evaluation.volumes import (
 )
 from samnb.method import Method
 from samnb.networks.sam.lora import count_parameters
-from samnb.prompts.users import User, find_user
+from samnb.prompts.by_slice import EverySlice, find_volume_user
+from samnb.prompts.users import User
 from samnb.runs import examine, train
 from samnb.runs.data import test_cohorts
 from samnb.runs.records import Asked, Contents
@@ -29,6 +30,7 @@ from samnb.runs.run import Run
 from samnb.runs.volume_data import TrainingVolumes
 from samnb.studies import Profile
 from samnb.studies.cohorts import cohort_split, cohort_volumes
+from samnb.systems.registry import find_system
 from samnb.training.loop import Trained, fit
 from samnb.training.patches import patch_batches
 
@@ -42,7 +44,7 @@ def train_on_volumes(
     events: write what TensorBoard shows into `folder`.
     """
     seen, settings = run.data, train.learning(run)
-    patches, user = run.settings.data.patches, train.users_of(run)[0]
+    patches, user = run.settings.data.patches, users_of(run)[0]
     watch = _validator(seen, train.precision(run), user)
     return fit(
         method,
@@ -53,6 +55,12 @@ def train_on_volumes(
         progress=progress,
         validate=watch if len(seen.watched) else None,
     )
+
+
+def users_of(run: Run) -> list[User]:
+    """Who prompts at test time; each slice on its own, where the system is asked so."""
+    users = train.users_of(run)
+    return [EverySlice(user) for user in users] if find_system(run.system).by_slice else users
 
 
 def _validator(
@@ -78,6 +86,7 @@ def examine_on_volumes(
     device = Accelerator().device
     facts = {
         **examine._name(run),
+        "users": [str(user) for user in users_of(run)],
         "parameters": {
             "total": count_parameters(method).total,
             "trainable": training["trainable"],
@@ -105,7 +114,9 @@ def measure_on_volumes(
     A volume is a scan: as the rows of scans of a study of slices, none has a slice.
     """
     tables = [
-        measure_volume_answers(given, cohort_volumes(run.settings, cohort), cohort, find_user(user))
+        measure_volume_answers(
+            given, cohort_volumes(run.settings, cohort), cohort, find_volume_user(user)
+        )
         for (cohort, user), given in answers.items()
     ]
     scans = pd.concat(tables, ignore_index=True)
@@ -123,7 +134,7 @@ def _asked(run: Run, method: Method, progress: bool) -> dict[Asked, VolumeAnswer
     answers = {}
     for cohort in test_cohorts(profile):
         volumes, rows = cohort_volumes(profile, cohort), _test_rows(profile, cohort)
-        for user in train.users_of(run):
+        for user in users_of(run):
             given = ask_volumes(method, volumes, rows, cohort, precision, user, progress)
             answers[cohort, str(user)] = given
     return answers
@@ -136,5 +147,5 @@ def _multiply_adds(run: Run, method: Method) -> int:
     shown = rows[volumes.index["label"].to_numpy()[rows] == 1][:1]
     device = Accelerator().device
     images, truths = (torch.from_numpy(part).to(device) for part in volumes.load(shown))
-    prompts = train.users_of(run)[0].prompts(truths.bool(), [str(row) for row in shown])
+    prompts = users_of(run)[0].prompts(truths.bool(), [str(row) for row in shown])
     return costs.multiply_adds(method, images, prompts)

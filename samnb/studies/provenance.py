@@ -20,7 +20,7 @@ from samnb.base.errors import SamnbError
 from samnb.studies import Profile, load_profile
 from samnb.systems.registry import SYSTEMS, sections
 
-PAPERS = ("sam_mix", "cheap_lunch")
+PAPERS = ("sam_mix", "cheap_lunch", "med_sa")
 ORIGINS = ("paper", "code", "our choice")
 # What a place has to name: a part of the paper; a repository and a file of it.
 PLACES = {

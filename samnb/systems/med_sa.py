@@ -69,5 +69,6 @@ SYSTEMS = {
     "med_sa": System(
         "Med-SA", build, {"sam": SamSettings, "med_sa": MedSaSettings}, "med_sa",
         labels="either", prompted=True, needs_target=True,
+        views=("slices", "volumes"), by_slice=True,
     ),
 }  # fmt: skip

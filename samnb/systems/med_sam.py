@@ -55,5 +55,6 @@ SYSTEMS = {
     "medsam": System(
         "MedSAM", build, {"sam": SamSettings, "med_sam": MedSamSettings}, "med_sam",
         labels="either", prompted=True, needs_target=True,
+        views=("slices", "volumes"), by_slice=True,
     ),
 }  # fmt: skip

@@ -13,6 +13,7 @@ from samnb.systems import (
     multimix,
     nnunet,
     prompted_sam,
+    sam_by_slice,
     sam_mix,
     sam_mix_improved,
     sam_pp,
@@ -33,7 +34,7 @@ FILES = (
     *(prompted_sam, box_taught, trained_sam),
     *(cheap_lunch, samed, attention_unet),
     *(mirrored, med_sa, med_sam),
-    *(unet_3d, unetr, swin_unetr, diffusion),
+    *(sam_by_slice, unet_3d, unetr, swin_unetr, diffusion),
 )
 
 SYSTEMS: dict[str, System] = {

@@ -29,7 +29,8 @@ class System:
     what the first system saw, and nothing more is learned. schedule:
     from the profile to settings for learning of its own. prompted: it answers users who prompt;
     others find their own prompts, or need none. needs_target: a slice without any target teaches it
-    nothing, so none is shown. views: what it can see, "slices", "volumes" or both.
+    nothing, so none is shown. views: what it can see, "slices", "volumes" or both. by_slice: users
+    prompt each slice of a volume on its own.
     """
 
     title: str
@@ -42,6 +43,7 @@ class System:
     prompted: bool = False
     needs_target: bool = False
     views: tuple[str, ...] = ("slices",)
+    by_slice: bool = False
 
 
 def channels_of(cohort: CohortSettings) -> int:

@@ -284,7 +284,7 @@ def _validate(run: Run, method: nn.Module, notes: _Notes) -> None:
     rows = room._test_rows(run.settings, cohort)[:WATCHED]
     seen = replace(run.data, **{run.settings.data.view: shown}, watched=rows)
     room = volumes if whole else train
-    validate = room._validator(seen, train.precision(run), train.users_of(run)[0])
+    validate = room._validator(seen, train.precision(run), room.users_of(run)[0])
     notes("validation", "of a few slices", validate(method))
 
 

@@ -1,0 +1,115 @@
+"""Figures of Med-SA: Dice against the overlap of the box, the answers, and table 3 as a chart."""
+
+from textwrap import wrap
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from samnb.evaluation.statistics import patient_interval
+from samnb.reports import lunch_figures
+from samnb.reports.lunch import ORACLE
+from samnb.reports.lunch_study import Shown
+from samnb.reports.med_sa import PROMPTED, TASKS, of_task, track_of
+from samnb.reports.med_sa_ablation import VARIANTS, WHOLE_TITLE, ablation_cases
+from samnb.reports.paper_med_sa import row_name
+from samnb.reports.style import INK, label, panels, system_look
+
+BOX, POINT = "box ", "random point"
+COLUMNS = 3  # of panels
+COLOUR = system_look("Med-SA")["color"]
+
+
+def overlap_chart(cases: pd.DataFrame, height: float = 2.3) -> Figure:
+    """Dice against the overlap of the box with the tight one, a panel for each task with boxes.
+
+    cases: of `med_sa.all_cases`. Bars: 95 % interval over patients. Thin level lines: the same
+    system told one random point. All are oracles.
+    """
+    boxed = cases[cases["change"].eq("") & cases["user"].astype(str).str.startswith(BOX)]
+    tasks = [task for task in TASKS if boxed["task"].eq(task).any()]
+    figure, grid = _task_panels(tasks, height)
+    for axes, task in zip(grid, tasks, strict=False):
+        chosen = of_task(cases, task)
+        for system in PROMPTED:
+            _overlap_curve(axes, chosen, system)
+        axes.set_title(task)
+        label(axes, "overlap of the box (IoU)", "Dice" if axes in grid[::COLUMNS] else "")
+    handles = [Line2D([], [], linewidth=2, label=name, **system_look(name)) for name in PROMPTED]
+    handles.append(Line2D([], [], color=INK, linewidth=1, label="level: one random point"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=8.5)
+    return figure
+
+
+def ablation_chart(cases: pd.DataFrame, user: str = POINT, height: float = 3.0) -> Figure:
+    """Table 3 as a chart: Dice of every variant, a panel for each task that has one.
+
+    Bars: 95 % interval over patients; points: seeds; the line: the whole Med-SA. A picture has no
+    depth, so that its rows with SD-Trans are the only ones.
+    """
+    titles = ["\n".join(wrap(name, 20, break_on_hyphens=False)) for name in VARIANTS]
+    tables = {task: ablation_cases(cases, task, user) for task in TASKS}
+    tables = {task: table for task, table in tables.items() if len(table)}
+    figure, grid = _task_panels(list(tables), height, sharey=True)
+    for axes, (task, table) in zip(grid, tables.items(), strict=False):
+        interval = patient_interval(table, "dice").set_index("system")
+        for place, name in enumerate(VARIANTS):
+            if name not in interval.index or not (TASKS[task].volumes or VARIANTS[name].depth):
+                continue
+            _variant(axes, place, interval.loc[name], table[table["system"] == name])
+        if WHOLE_TITLE in interval.index:
+            axes.axvline(interval.loc[WHOLE_TITLE, "mean"], color=COLOUR, linewidth=1)
+        axes.set_yticks(range(len(VARIANTS)), titles, fontsize=8)
+        axes.set_ylim(len(VARIANTS) - 0.5, -0.5)
+        axes.set_title(task)
+        label(axes, f"Dice, told: {user}" if axes in grid[-COLUMNS:] else "Dice")
+    return figure
+
+
+def answer_grid(shown: Shown) -> Figure:
+    """What systems answered (columns) in three cases of a task (rows); see `med_sa_study`."""
+    return lunch_figures.answer_grid(shown, track_of, _heading)
+
+
+def _task_panels(tasks: list[str], height: float, **options) -> tuple[Figure, np.ndarray]:
+    """A figure with a panel for each task, three in a row; the panels in one line."""
+    columns = min(COLUMNS, max(1, len(tasks)))
+    rows = max(1, -(-len(tasks) // columns))
+    figure, grid = panels(rows, columns, height, squeeze=False, **options)
+    for axes in grid.flat[len(tasks) :]:
+        axes.set_axis_off()
+    return figure, grid.ravel()
+
+
+def _overlap_curve(axes: Axes, cases: pd.DataFrame, system: str) -> None:
+    look = system_look(system)
+    start = row_name(system, BOX)
+    boxed = cases[cases["system"].str.startswith(start)]
+    if boxed.empty:
+        return
+    interval = patient_interval(boxed, "dice")
+    overlaps = interval["system"].str.removeprefix(start).astype(float)
+    interval = interval.assign(overlap=overlaps).sort_values("overlap")
+    reach = np.abs(interval[["low", "high"]].to_numpy().T - interval["mean"].to_numpy())
+    axes.errorbar(interval["overlap"], interval["mean"], reach, capsize=3, linewidth=2, **look)
+    point = cases[cases["system"] == row_name(system, POINT)]
+    if len(point):
+        axes.axhline(point["dice"].mean(), color=look["color"], linewidth=1)
+
+
+def _variant(axes: Axes, place: int, interval: pd.Series, cases: pd.DataFrame) -> None:
+    of_seed = cases.groupby("seed")["dice"].mean()
+    axes.hlines(place, interval["low"], interval["high"], color=COLOUR, linewidth=2)
+    axes.plot(interval["mean"], place, "o", color=COLOUR, markersize=7)
+    axes.plot(of_seed, [place + 0.22] * len(of_seed), ".", color=INK, markersize=5)
+
+
+def _heading(name: str, inches: float) -> str:
+    """Of a column: the system, and what it was told."""
+    if name == "truth":
+        return name
+    system, _, user = name.partition(", ") if track_of(name) == ORACLE else (name, "", "")
+    said = f"told: {user}" if user else "alone"
+    return "\n".join([*wrap(system, max(8, int(12.5 * inches))), *wrap(said, int(14 * inches))])
