@@ -218,6 +218,22 @@ def test_the_loss_is_least_where_nested_targets_are_both_answered(settings):
     assert torch.equal(targets.masks(logits), NESTED.bool())
 
 
+def test_transunet_s_dice_of_several_targets_is_that_of_a_step():
+    """Two slices of two targets: by slice, the second target's Dice in the first would be 0."""
+    method = built("transunet", 2, exclusive=True)
+    masks = torch.zeros(2, 2, SIDE, SIDE, dtype=torch.uint8)
+    masks[0, 0], masks[1, 1] = 1, 1
+    # Every pixel is a half its own class and a quarter each of the others.
+    likely = torch.cat([torch.zeros(2, 1, SIDE, SIDE), masks], dim=1)
+    method.logits = lambda images: math.log(2) * likely
+    images = torch.rand(2, 1, SIDE, SIDE)
+    batch = Batch(images[:0], torch.empty(0, 2), images, masks)
+    # In slices: shared 1/2, squares of the answers 1/4 + 1/16, truth 1. There is no background.
+    wanted = (1 / (5 / 16 + 1)) * 2 / 3
+    found = method(batch)["loss"].item()
+    assert found == pytest.approx(0.5 * math.log(2) + 0.5 * (1 - wanted), abs=1e-4)
+
+
 class Passes(nn.Module):
     """Says in its four passes these logits of two targets everywhere."""
 

@@ -4,7 +4,9 @@ The released R50-ViT-B/16 layout: weight-standardised convolutions and group nor
 stem, 3, 4 and 9 bottlenecks, a 1x1 patch embedding of the map at 1/16 with learned positions, 12
 transformer layers, and a cascaded upsampler with skips at 1/8, 1/4 and 1/2. With random weights, as
 SAM-Mix says. Loss: 0.5 cross-entropy + 0.5 Dice with squared denominators, background included.
-Targets that may overlap, which it does not know, have an output and a sigmoid each.
+With several targets, most of which a slice does not show, Dice is of a step's slices at once, as
+released; of one target it is of each slice. Targets that may overlap, which it does not know, have
+an output and a sigmoid each.
 """
 
 from dataclasses import dataclass
@@ -177,7 +179,8 @@ class TransUNet(Method):
     ):
         super().__init__()
         check_side(torch.empty(0, 1, side, side), "TransUNet", PATCH)
-        self.targets = SliceTargets(targets, exclusive, weight=0.5, squared_pred=True)
+        dice = {"batch": targets > 1, "squared_pred": True}
+        self.targets = SliceTargets(targets, exclusive, weight=0.5, **dice)
         self.network = TransUNetNetwork(side, settings, self.targets.outputs)
 
     def logits(self, images: Tensor) -> Tensor:
