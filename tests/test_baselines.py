@@ -14,6 +14,7 @@ from samnb.studies import load_profile
 from samnb.systems import multimix, nnunet, transunet, unet
 from samnb.systems.multimix import MultiMixSettings
 from samnb.systems.nnunet import NnUNetSettings
+from samnb.systems.system import Declared
 from samnb.systems.transunet import TransUNetSettings
 from samnb.systems.unet import UNetSettings
 
@@ -37,8 +38,12 @@ def _seeded():
 
 def made(name):
     """The narrow system for slices of 64 x 64."""
-    profile = replace(load_profile("smoke"), **NARROW)
-    return SYSTEMS[name].build(profile, 0)
+    return SYSTEMS[name].build(shown(name, replace(load_profile("smoke"), **NARROW)), 0)
+
+
+def shown(name, profile):
+    """What the system sees of a profile in a run."""
+    return Declared(profile, (name,), name)
 
 
 def discs(count=4, side=64):
@@ -79,7 +84,7 @@ def parameters(method):
 )
 def test_the_paper_profile_has_the_published_sizes(name, published):
     with torch.device("meta"):
-        method = SYSTEMS[name].build(load_profile("paper"), 0)
+        method = SYSTEMS[name].build(shown(name, load_profile("paper")), 0)
     assert parameters(method) == pytest.approx(published, rel=0.02)
 
 

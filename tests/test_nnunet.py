@@ -25,6 +25,7 @@ from samnb.networks.nnunet_plan import (
 from samnb.studies import load_profile
 from samnb.systems import nnunet
 from samnb.systems.nnunet import NnUNetSettings
+from samnb.systems.system import Declared
 from samnb.training.augmentation import augment, augmentations
 
 
@@ -187,7 +188,7 @@ def test_it_learns_from_slices_that_are_augmented(monkeypatch):
     plain = method.normalise(images)
     # A slice stays as it is in 4 of 100, a mask stays where it is in 16 of 100.
     changed = [not torch.equal(*pair) for pair in zip(given[0], plain, strict=True)]
-    moved = [not torch.equal(*pair) for pair in zip(given[1], masks, strict=True)]
+    moved = [not torch.equal(*pair) for pair in zip(given[1], masks[:, 0], strict=True)]
     assert sum(changed) >= 20
     assert sum(moved) >= 14
 
@@ -275,7 +276,7 @@ def test_the_largest_piece_is_kept_where_that_helped(helps, monkeypatch):
     if helps:
         truth[:, 26:30, 26:30] = False
     method = small().eval()
-    monkeypatch.setattr(method, "_unpruned", lambda images: found)
+    monkeypatch.setattr(method, "_unpruned", lambda images: found[:, None])
     method.calibrate(torch.zeros(2, 1, 32, 32), truth[:, None])
     assert bool(method.largest_component) is helps
     assert torch.equal(segment(method, torch.zeros(2, 1, 32, 32)).masks, truth[:, None])
@@ -285,7 +286,7 @@ def test_pieces_are_kept_where_pruning_changed_nothing(monkeypatch):
     method = small().eval()
     square = torch.zeros(1, 32, 32, dtype=torch.bool)
     square[:, 4:20, 4:20] = True
-    monkeypatch.setattr(method, "_unpruned", lambda images: square)
+    monkeypatch.setattr(method, "_unpruned", lambda images: square[:, None])
     method.calibrate(torch.zeros(1, 1, 32, 32), square[:, None])
     assert not method.largest_component
 
@@ -297,9 +298,12 @@ def test_a_trained_network_can_be_copied():
 
 
 def test_the_switch_runs_its_own_schedule():
+    def shown(profile):
+        return Declared(profile, ("nnunet", "learning"), "nnU-Net")
+
     profile = load_profile("smoke")
-    assert nnunet.learning_of(profile) == profile.learning["nnunet"]
-    profile = replace(profile, nnunet=NnUNetSettings(schedule="own"))
+    assert nnunet.learning_of(shown(profile)) == profile.learning["nnunet"]
+    profile = shown(replace(profile, nnunet=NnUNetSettings(schedule="own")))
     own = nnunet.learning_of(profile)
     assert (own.epochs, own.steps_per_epoch) == (1000, 250)
     assert own.marked == nnunet.build(profile, 0).plan.batch

@@ -6,6 +6,8 @@ Isensee et al. (2021), 2D. Where this differs from the published planner:
   and the intensities of the fingerprint are shares of the window (0 to 1), not HU.
 - The normalisation is the one for CT: clip to the 0.5 and 99.5 percentiles of the target's pixels,
   subtract their mean, divide by their standard deviation; all of the training slices together.
+  Slices of several channels are no CT: these follow the published rule for all else, each channel
+  of each slice by its own mean and standard deviation.
 - The patch is the whole slice, so nothing is left of oversampling patches with foreground: among
   the middle slices far more than the published third show the target anyway.
 """
@@ -90,8 +92,13 @@ def unseen_fingerprint(side: int) -> Fingerprint:
     return Fingerprint(10_000, (side, side), (1.0, 1.0), mean=0.5, std=0.25, low=0.0, high=1.0)
 
 
-def plan(fingerprint: Fingerprint, side: int, limits: Limits | None = None) -> Plan:
-    """The published rules applied to slices of at most `side` pixels along an axis."""
+def plan(
+    fingerprint: Fingerprint, side: int, limits: Limits | None = None, outputs: int = CLASSES
+) -> Plan:
+    """The published rules applied to slices of at most `side` pixels along an axis.
+
+    outputs: of the network, as many as there are classes, or targets that may overlap.
+    """
     limits = limits or Limits()
     patch = _patch(fingerprint, side)
     strides, kernels = _stages(patch, fingerprint.spacing)
@@ -106,7 +113,7 @@ def plan(fingerprint: Fingerprint, side: int, limits: Limits | None = None) -> P
     return Plan(
         patch=patch,
         spacing=fingerprint.spacing,
-        batch=_batch(patch, features, strides, fingerprint),
+        batch=_batch(patch, features, strides, fingerprint, outputs),
         features=features,
         kernels=kernels,
         strides=strides,
@@ -180,6 +187,7 @@ def _batch(
     features: tuple[int, ...],
     strides: tuple[tuple[int, int], ...],
     fingerprint: Fingerprint,
+    outputs: int,
 ) -> int:
     """As many patches as the reference had numbers in its maps; at most 5 % of the data, least 2.
 
@@ -189,7 +197,7 @@ def _batch(
     for stage, (width, stride) in enumerate(zip(features, strides, strict=True)):
         area /= prod(stride)
         upwards = stage < len(features) - 1
-        maps += area * (2 * width + upwards * (3 * width + CLASSES))
+        maps += area * (2 * width + upwards * (3 * width + outputs))
     batch = round(REFERENCE_MAPS / maps * REFERENCE_BATCH)
     pixels = fingerprint.slices * prod(fingerprint.shape)
     return max(2, min(batch, round(LARGEST_SHARE * pixels / prod(patch))))

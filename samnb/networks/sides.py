@@ -1,5 +1,7 @@
 """Which slices a network can take: k halvings need sides that 2^k divides."""
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
 from samnb.base.errors import SamnbError
@@ -26,4 +28,15 @@ def check_exact_side(images: Tensor, system: str, side: int) -> None:
         raise SamnbError(
             f"This {system} is built for slices of {side} x {side} pixels, not {height} x {width}.",
             f"give it slices of side {side}, or set data.slices.side and build it anew.",
+        )
+
+
+def check_channels(images: Tensor, system: str, taken: Sequence[int], remedy: str) -> None:
+    """Refuse images (N, C, H, W) whose number of channels is none of these."""
+    found = images.shape[1]
+    if found not in taken:
+        raise SamnbError(
+            f"This {system} cannot take slices with {found} channel{'s' * (found != 1)}: "
+            f"it is built for {' or '.join(map(str, taken))}.",
+            remedy,
         )

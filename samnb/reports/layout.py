@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from samnb.studies import Profile
 from samnb.systems.registry import find_system
+from samnb.systems.system import Declared, channels_of
 
 # By system: names of modules, as regular expressions, and what they do.
 PARTS = {
@@ -52,8 +53,10 @@ OTHERS = {"transunet": "learned positions of the tokens"}  # parameters of no pa
 
 def build_without_memory(system: str, profile: Profile) -> nn.Module:
     """The untrained method of a profile on the meta device: shapes and counts, no numbers."""
+    found = find_system(system)
+    shown = Declared(profile, tuple(found.settings), found.title)
     with torch.device("meta"):
-        return find_system(system).build(profile, 0).eval()
+        return found.build(shown, 0).eval()
 
 
 def layout(system: str, profile: Profile) -> pd.DataFrame:
@@ -77,7 +80,8 @@ def layout(system: str, profile: Profile) -> pd.DataFrame:
             if re.fullmatch(pattern, name):
                 module.register_forward_hook(note(name, does))
     look = method.look if hasattr(method, "look") else method.network
-    look(torch.empty(1, 1, side, side, device="meta"))
+    channels = channels_of(next(iter(profile.data.cohorts.values())))
+    look(torch.empty(1, channels, side, side, device="meta"))
     total = count(method)
     if others := total - sum(parameters for *_, parameters in rows.values()):
         rows["others"] = (OTHERS.get(system, ""), "", others)

@@ -1,10 +1,11 @@
 """nnU-Net (Isensee et al., 2021) in 2D: a plain U-Net that its plan and its training make strong.
 
-The plan is made in `nnunet_plan.py`, the augmentations in `nnunet_augment.py`. The network is
+The plan is made in `nnunet_plan.py`, the augmentations in `augmentation.py`. The network is
 MONAI's DynUNet, whose convolutions lack the published bias (instance norm removes it anyway).
 Loss: cross-entropy + soft Dice over the batch without background, at several depths. The coarsest
 output has no weight in the published loss, so it is not built; the others are enlarged to the
-slice, where the published code shrinks the truth to them.
+slice, where the published code shrinks the truth to them. Targets that may overlap are learned as
+its regions are: a sigmoid each, in place of a softmax over classes.
 
 Two doors beyond those of every method, both optional: `prepare` before training (the intensities
 of the training slices) and `calibrate` after it (whether keeping the largest piece helped).
@@ -14,14 +15,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from monai.losses import DiceCELoss
 from monai.networks.nets import DynUNet
 from torch import Tensor
 
 from samnb.evaluation.metrics import dice
 from samnb.evaluation.simple import largest_pieces
-from samnb.method import Answer, Batch, Method, UserPrompts, about_one_target, with_one_target
+from samnb.method import Answer, Batch, Method, UserPrompts
 from samnb.networks.nnunet_plan import (
+    LEAST_STD,
     Limits,
     Plan,
     fingerprint_of,
@@ -29,7 +30,8 @@ from samnb.networks.nnunet_plan import (
     plan_text,
     unseen_fingerprint,
 )
-from samnb.networks.sides import check_side
+from samnb.networks.sides import check_channels, check_side
+from samnb.networks.targets import SliceTargets
 from samnb.systems.system import Declared, System
 from samnb.training.augmentation import augment, augmentations
 from samnb.training.settings import LearningSettings
@@ -46,19 +48,24 @@ class NnUNetSettings:
 
 MIRRORS = ((), (2,), (3,), (2, 3))  # axes flipped in each pass at inference
 OWN_EPOCHS, OWN_STEPS = 1000, 250
+# Intensities that the plan says of several channels: it neither clips nor scales all slices alike.
+AS_THEY_ARE = {"low": 0.0, "high": 1.0, "mean": 0.0, "std": 1.0}
 
 
 class NnUNet(Method):
     """Learns from the marked slices alone, as its plan says."""
 
-    def __init__(self, plan: Plan):
+    def __init__(self, plan: Plan, channels: int = 1, targets: int = 1, exclusive: bool = False):
         super().__init__()
-        self.plan = plan
+        self.plan, self.channels = plan, channels
+        self.targets = SliceTargets(
+            targets, exclusive, background=False, batch=True, smooth_nr=1e-5, smooth_dr=1e-5
+        )
         heads = len(plan.deep_supervision) - 1
         self.network = DynUNet(
             spatial_dims=2,
-            in_channels=1,
-            out_channels=2,
+            in_channels=channels,
+            out_channels=self.targets.outputs,
             kernel_size=plan.kernels,
             strides=plan.strides,
             upsample_kernel_size=plan.strides[1:],
@@ -67,17 +74,10 @@ class NnUNet(Method):
             deep_supr_num=max(1, heads),
         )
         self.transforms = augmentations(plan.rotation)
-        self.dice_and_entropy = DiceCELoss(
-            include_background=False,
-            to_onehot_y=True,
-            softmax=True,
-            batch=True,
-            smooth_nr=1e-5,
-            smooth_dr=1e-5,
-        )
-        # Buffers, so that they travel with the weights.
+        # Buffers, so that they travel with the weights; one target has no axis of targets.
         self.register_buffer("intensities", torch.empty(4))
-        self.register_buffer("largest_component", torch.tensor(False))
+        several = [targets] if targets > 1 else []
+        self.register_buffer("largest_component", torch.zeros(several, dtype=torch.bool))
         self._take_intensities(plan)
 
     def _take_intensities(self, plan: Plan) -> None:
@@ -85,12 +85,15 @@ class NnUNet(Method):
         self.intensities.copy_(values)
 
     def prepare(self, images: np.ndarray, masks: np.ndarray, spacings: np.ndarray) -> None:
-        """Before training: look at the slices with masks. images and masks (N, 1, S, S), 0-1;
-        spacings (N, 2), mm. Sets the normalisation and completes the plan; the network stays.
+        """Before training: look at the slices with masks. images (N, C, S, S), 0-1; masks
+        (N, K, S, S); spacings (N, 2), mm. Sets the normalisation and completes the plan; the
+        network stays.
         """
         limits = Limits(self.plan.features[0], max(self.plan.features))
+        seen = fingerprint_of(images.mean(axis=1), masks.any(axis=1), spacings)
+        intensities = {} if self.channels == 1 else AS_THEY_ARE
         self.plan = plan(
-            fingerprint_of(images[:, 0], masks[:, 0], spacings), max(self.plan.patch), limits
+            replace(seen, **intensities), max(self.plan.patch), limits, self.targets.outputs
         )
         self._take_intensities(self.plan)
 
@@ -98,22 +101,38 @@ class NnUNet(Method):
         return plan_text(self.plan)
 
     def normalise(self, images: Tensor) -> Tensor:
-        """images (N, 1, S, S), 0-1 -> clipped, mean 0 and variance 1 under the training masks."""
+        """images (N, C, S, S), 0-1 -> the same shape, normalised.
+
+        Grey is clipped, with mean 0 and variance 1 under the training masks. Of several channels
+        each has mean 0 and variance 1 in each slice.
+        """
+        remedy = (
+            "give it such slices, or set the channels of the profile's cohort and build it anew."
+        )
+        check_channels(images, "nnU-Net", [self.channels], remedy)
         check_side(images, "nnU-Net", *self._sides())
         low, high, mean, std = self.intensities
-        return (images.clamp(low, high) - mean) / std
+        normal = (images.clamp(low, high) - mean) / std
+        return (
+            normal
+            if self.channels == 1
+            else (normal - normal.mean((2, 3), keepdim=True))
+            / normal.std((2, 3), correction=0, keepdim=True).clamp(min=LEAST_STD)
+        )
 
     def _sides(self) -> tuple[int, int]:
         step = int(np.prod(self.plan.strides, axis=0).max())
         return step, 2 * step  # instance norm needs more than one pixel
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        batch = with_one_target(batch)
-        images, masks = augment(self.transforms, self.normalise(batch.marked), batch.masks)
+        masks = self.targets.numbers(batch.masks)
+        images, masks = augment(self.transforms, self.normalise(batch.marked), masks)
         return {"loss": self.loss_of(images, masks)}
 
     def loss_of(self, images: Tensor, masks: Tensor) -> Tensor:
-        """The weighted loss of all outputs; normalised images (N, 1, S, S), masks (N, S, S)."""
+        """The weighted loss of all outputs; normalised images (N, C, S, S), masks (N, S, S)
+        as numbers of targets.
+        """
         outputs = self.network(images).float()
         if outputs.ndim == 4:  # a shallow network, or one that is not training: one output
             return self.dice_and_entropy(outputs, masks[:, None])
@@ -124,31 +143,42 @@ class NnUNet(Method):
             weight * loss for weight, loss in zip(self.plan.deep_supervision, losses, strict=True)
         )
 
+    def dice_and_entropy(self, logits: Tensor, masks: Tensor) -> Tensor:
+        """The loss of one output (N, outputs, S, S); masks (N, 1, S, S) as numbers of targets."""
+        return self.targets.loss(logits, masks)
+
     @torch.no_grad()
     def answer(self, images: Tensor, prompts: UserPrompts | None = None) -> Answer:
-        """images (N, 1, S, S), 0-1: the average over four mirrored passes. It needs no prompts."""
-        masks = self._unpruned(images)
-        if self.largest_component:
-            pieces = largest_pieces(masks.cpu().numpy())
-            masks = torch.from_numpy(pieces).to(images.device)
-        return about_one_target(Answer(masks=masks))
+        """images (N, C, S, S), 0-1: the average over four mirrored passes. It needs no prompts."""
+        found = []
+        alone = self.largest_component.reshape(-1)
+        for masks, keeps_one in zip(self._unpruned(images).unbind(1), alone, strict=True):
+            if keeps_one:
+                pieces = largest_pieces(masks.cpu().numpy())
+                masks = torch.from_numpy(pieces).to(images.device)
+            found.append(masks)
+        return Answer(torch.stack(found, dim=1))
 
     def _unpruned(self, images: Tensor) -> Tensor:
+        """(N, K, S, S) bool."""
         normal = self.normalise(images)
         total = sum(
-            self.network(normal.flip(axes)).float().softmax(dim=1).flip(axes) for axes in MIRRORS
+            self.targets.probabilities(self.network(normal.flip(axes)).float()).flip(axes)
+            for axes in MIRRORS
         )
-        return total[:, 1] > total[:, 0]
+        return self.targets.masks(total, threshold=len(MIRRORS) / 2)
 
     @torch.no_grad()
     def calibrate(self, images: Tensor, masks: Tensor) -> None:
-        """After training, on validation slices and masks (N, 1, S, S): keep only the
-        largest piece from now on if that raises the mean Dice. Published per scan, here per slice.
+        """After training, on validation slices and masks (N, K, S, S): keep only the largest
+        piece of a target from now on if that raises its mean Dice. Published per scan, here per
+        slice.
         """
-        found = self._unpruned(images).cpu().numpy()
-        truth = masks[:, 0].cpu().numpy().astype(bool)
-        gain = dice(largest_pieces(found), truth).mean() - dice(found, truth).mean()
-        self.largest_component.fill_(bool(gain > 0))
+        pairs = zip(self._unpruned(images).unbind(1), masks.bool().unbind(1), strict=True)
+        for number, pair in enumerate(pairs):
+            found, truth = (each.cpu().numpy() for each in pair)
+            gain = dice(largest_pieces(found), truth).mean() - dice(found, truth).mean()
+            self.largest_component.view(-1)[number] = bool(gain > 0)
 
 
 def learning_of(profile: Declared) -> LearningSettings:
@@ -167,9 +197,10 @@ def build(profile: Declared, seed: int) -> NnUNet:
 
     Its intensities are those of no slice yet: call `prepare` with the training slices.
     """
-    side, settings = profile.data.slices.side, profile.nnunet
-    limits = Limits(settings.width, settings.most)
-    return NnUNet(plan(unseen_fingerprint(side), side, limits))
+    data, settings = profile.data, profile.nnunet
+    side, limits = data.slices.side, Limits(settings.width, settings.most)
+    chosen = plan(unseen_fingerprint(side), side, limits)
+    return NnUNet(chosen, data.channels, len(data.targets), data.exclusive)
 
 
 SYSTEMS = {

@@ -4,18 +4,21 @@ The released R50-ViT-B/16 layout: weight-standardised convolutions and group nor
 stem, 3, 4 and 9 bottlenecks, a 1x1 patch embedding of the map at 1/16 with learned positions, 12
 transformer layers, and a cascaded upsampler with skips at 1/8, 1/4 and 1/2. With random weights, as
 SAM-Mix says. Loss: 0.5 cross-entropy + 0.5 Dice with squared denominators, background included.
+With several targets, most of which a slice does not show, Dice is of a step's slices at once, as
+released; of one target it is of each slice. Targets that may overlap, which it does not know, have
+an output and a sigmoid each.
 """
 
 from dataclasses import dataclass
 from math import gcd
 
 import torch
-from monai.losses import DiceCELoss
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from samnb.method import Answer, Batch, Method, UserPrompts
-from samnb.networks.sides import check_exact_side, check_side
+from samnb.networks.sides import check_channels, check_exact_side, check_side
+from samnb.networks.targets import SliceTargets
 from samnb.systems.system import Declared, System
 
 
@@ -28,7 +31,7 @@ class TransUNetSettings:
     embed: int = 768
     layers: int = 12
     heads: int = 12
-    channels: int = 3  # 3: the published stem, grey is tripled
+    channels: int = 3  # 3: the published stem, grey is tripled, colour enters as it is
 
 
 PATCH = 16  # pixels of the slice per token and axis
@@ -131,7 +134,7 @@ class UpBlock(nn.Module):
 
 
 class TransUNetNetwork(nn.Module):
-    """The network: slices (N, 1, side, side), 0-1 -> class logits (N, classes, side, side)."""
+    """The network: slices (N, 1 or channels, S, S), 0-1 -> logits (N, classes, S, S)."""
 
     def __init__(self, side: int, settings: TransUNetSettings, classes: int = CLASSES):
         super().__init__()
@@ -171,31 +174,45 @@ class TransUNetNetwork(nn.Module):
 class TransUNet(Method):
     """Learns from the marked slices alone."""
 
-    def __init__(self, side: int, settings: TransUNetSettings):
+    def __init__(
+        self, side: int, settings: TransUNetSettings, targets: int = 1, exclusive: bool = False
+    ):
         super().__init__()
         check_side(torch.empty(0, 1, side, side), "TransUNet", PATCH)
-        self.network = TransUNetNetwork(side, settings)
-        self.loss = DiceCELoss(
-            to_onehot_y=True, softmax=True, squared_pred=True, lambda_ce=0.5, lambda_dice=0.5
-        )
+        dice = {"batch": targets > 1, "squared_pred": True}
+        self.targets = SliceTargets(targets, exclusive, weight=0.5, **dice)
+        self.network = TransUNetNetwork(side, settings, self.targets.outputs)
 
     def logits(self, images: Tensor) -> Tensor:
-        """images (N, 1, S, S), 0-1 -> (N, 2, S, S): background, target."""
+        """images (N, 1 or 3, S, S), 0-1 -> (N, K + 1, S, S), the background first, or, of several
+        targets that may overlap, (N, K, S, S).
+        """
+        check_stem(images, self.network.channels)
         check_exact_side(images, "TransUNet", self.network.side)
         return self.network(images).float()
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        return {"loss": self.loss(self.logits(batch.marked), batch.masks)}
+        numbers = self.targets.numbers(batch.masks)[:, None]
+        return {"loss": self.targets.loss(self.logits(batch.marked), numbers)}
 
     @torch.no_grad()
     def answer(self, images: Tensor, prompts: UserPrompts | None = None) -> Answer:
-        """images (N, 1, S, S), 0-1. It needs no prompts."""
-        return Answer(masks=self.logits(images).argmax(dim=1, keepdim=True).bool())
+        """images (N, 1 or 3, S, S), 0-1. It needs no prompts."""
+        return Answer(self.targets.masks(self.logits(images)))
+
+
+def check_stem(images: Tensor, channels: int) -> None:
+    """Refuse images (N, C, S, S) that are neither grey nor of the stem's channels."""
+    remedy = f"set transunet.channels of the profile to {images.shape[1]} and build it anew."
+    check_channels(images, "TransUNet", sorted({1, channels}), remedy)
 
 
 def build(profile: Declared, seed: int) -> TransUNet:
     """The TransUNet of a profile, with random weights of torch's generator: the caller seeds it."""
-    return TransUNet(profile.data.slices.side, profile.transunet)
+    data, settings = profile.data, profile.transunet
+    side = data.slices.side
+    check_stem(torch.empty(0, data.channels, side, side), settings.channels)
+    return TransUNet(side, settings, len(data.targets), data.exclusive)
 
 
 SYSTEMS = {

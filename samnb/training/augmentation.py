@@ -27,7 +27,7 @@ LARGEST_SEED = 2**31 - 1
 
 
 def augmentations(rotation: float) -> Compose:
-    """For {"image": (1, S, S), "mask": (1, S, S)}; `rotation` is the largest angle in degrees."""
+    """For {"image": (C, S, S), "mask": (1, S, S)}; `rotation` is the largest angle in degrees."""
     modes = ["bilinear", "nearest"]
     zoom_modes = ["bilinear", "nearest-exact"]
     blur = (0.5, 1.0)
@@ -57,7 +57,10 @@ def augmentations(rotation: float) -> Compose:
 
 @torch.no_grad()
 def augment(transforms: Compose, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-    """images (N, 1, S, S) and masks (N, S, S) uint8 -> the same shapes, each changed on its own.
+    """images (N, C, S, S) and masks (N, S, S) -> the same shapes, each changed on its own.
+
+    A mask may hold numbers of classes: it is moved to the nearest pixel, so that no new ones arise.
+    All channels of a slice are changed alike, but for their noise.
 
     The transforms are seeded from torch's generator, so that a seeded step always draws the same.
     """
@@ -68,4 +71,4 @@ def augment(transforms: Compose, images: Tensor, masks: Tensor) -> tuple[Tensor,
             for image, mask in zip(images.float(), masks[:, None], strict=True)
         ]
     moved = torch.stack([item["mask"] for item in changed])[:, 0]
-    return torch.stack([item["image"] for item in changed]), (moved > 0).to(masks.dtype)
+    return torch.stack([item["image"] for item in changed]), moved.round().to(masks.dtype)
