@@ -67,6 +67,8 @@ SYSTEM_LOOKS = {
     "Swin UNETR": ("#7f9ec2", (0, (1, 3)), (4, 2, 0)),
     "MedSAM": ("#d98324", (0, (7, 2)), (4, 0, 45)),
     "Med-SA": ("#1e88c7", (0, (14, 1)), (6, 0, 0)),
+    "Self-pointed Med-SA": ("#2aa79b", (0, (10, 2, 2, 2)), (5, 0, 0)),
+    "Mirrored Med-SA": ("#7d8f2e", (0, (9, 1, 3, 1)), (5, 1, 0)),
 }
 BETTER, WORSE = "#1f6fb5", "#b2560a"  # grounds of white text
 

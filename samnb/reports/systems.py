@@ -43,6 +43,8 @@ FAMILIES = (
     "Swin UNETR",
     "MedSAM",
     "Med-SA",
+    "Self-pointed Med-SA",
+    "Mirrored Med-SA",
 )
 
 # A changed setting that was run with every seed is a system of its own: (family, change) -> family.

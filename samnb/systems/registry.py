@@ -8,6 +8,8 @@ from samnb.systems import (
     cheap_lunch,
     diffusion,
     med_sa,
+    med_sa_self,
+    med_sa_slices,
     med_sam,
     mirrored,
     multimix,
@@ -33,7 +35,7 @@ FILES = (
     *(unet, nnunet, transunet, multimix),
     *(prompted_sam, box_taught, trained_sam),
     *(cheap_lunch, samed, attention_unet),
-    *(mirrored, med_sa, med_sam),
+    *(mirrored, med_sa, med_sam, med_sa_slices, med_sa_self),
     *(sam_by_slice, unet_3d, unetr, swin_unetr, diffusion),
 )
 
