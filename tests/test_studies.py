@@ -17,7 +17,7 @@ def test_a_size_has_several_studies_and_the_spine_comes_first():
         found = studies_of(size)
         assert list(found)[:3] == ["sam_mix", "cheap_lunch_brats", "cheap_lunch_synapse"]
         assert found["sam_mix"] == load_profile(size)
-    tasks = ("brats", "btcv", "isic", "refuge", "thyroid")
+    tasks = ("boxes", "brats", "btcv", "few", "isic", "refuge", "thyroid")
     assert list(studies_of("pocket", "med-sa")) == [f"med_sa_{task}" for task in tasks]
     assert list(studies_of("pocket", "cheap-lunch")) == ["cheap_lunch_brats", "cheap_lunch_synapse"]
     assert list(studies_of("pocket", "Cheap-Lunch-Brats")) == ["cheap_lunch_brats"]

@@ -7,6 +7,7 @@ from samnb.systems import (
     cam_alone,
     cheap_lunch,
     diffusion,
+    med_lora,
     med_sa,
     med_sam,
     mirrored,
@@ -33,7 +34,7 @@ FILES = (
     *(unet, nnunet, transunet, multimix),
     *(prompted_sam, box_taught, trained_sam),
     *(cheap_lunch, samed, attention_unet),
-    *(mirrored, med_sa, med_sam),
+    *(mirrored, med_sa, med_lora, med_sam),
     *(sam_by_slice, unet_3d, unetr, swin_unetr, diffusion),
 )
 
