@@ -67,6 +67,7 @@ SYSTEM_LOOKS = {
     "Swin UNETR": ("#7f9ec2", (0, (1, 3)), (4, 2, 0)),
     "MedSAM": ("#d98324", (0, (7, 2)), (4, 0, 45)),
     "Med-SA": ("#1e88c7", (0, (14, 1)), (6, 0, 0)),
+    "Med-LoRA": ("#2e9e5b", (0, (2, 1, 1, 1)), (5, 0, 0)),
 }
 BETTER, WORSE = "#1f6fb5", "#b2560a"  # grounds of white text
 

@@ -42,6 +42,7 @@ FAMILIES = (
     "UNETR",
     "Swin UNETR",
     "MedSAM",
+    "Med-LoRA",
     "Med-SA",
 )
 
