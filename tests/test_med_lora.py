@@ -93,8 +93,8 @@ def test_queries_and_values_of_encoder_and_decoder_learn_and_nothing_else():
     layers = {name.partition(".lora_")[0] for name in names}
     encoder = {f"sam.image_encoder.blocks.{number}.attn.qkv.{part}"
                for number in range(6) for part in ("query", "value")}  # fmt: skip
-    attention = [f"layers.{number}.{kind}" for number in range(2) for kind in
-                 ("self_attn", "cross_attn_token_to_image", "cross_attn_image_to_token")]  # fmt: skip
+    kinds = ("self_attn", "cross_attn_token_to_image", "cross_attn_image_to_token")
+    attention = [f"layers.{number}.{kind}" for number in range(2) for kind in kinds]
     decoder = {f"sam.mask_decoder.transformer.{place}.{part}"
                for place in (*attention, "final_attn_token_to_image")
                for part in ("q_proj", "v_proj")}  # fmt: skip

@@ -65,13 +65,15 @@ def tolerance_table(cases: pd.DataFrame, fall: float = FALL) -> pd.DataFrame:
         if own.empty:
             continue
         curves = own.pivot_table(index="patient", columns="overlap", values="dice").dropna()
+        curves = curves[sorted(curves.columns, reverse=True)]
         of_seed = [
             fallen(table.groupby("overlap")["dice"].mean(), fall)
             for _, table in own.groupby("seed")
         ]
         drawn = np.random.default_rng(0).integers(len(curves), size=(DRAWS, len(curves)))
         means = curves.to_numpy()[drawn].mean(axis=1)
-        each = [fallen(pd.Series(curve, curves.columns), fall) for curve in means]
+        overlaps = curves.columns.to_numpy(dtype=float)
+        each = [_fallen(overlaps, curve, fall) for curve in means]
         ends = _percentiles(each, [(100 - LEVEL) / 2, (100 + LEVEL) / 2])
         seeds = _percentiles(of_seed, [0, 100])
         rows[system] = (fallen(curves.mean(), fall), *ends, *seeds)
@@ -85,13 +87,19 @@ def fallen(curve: pd.Series, fall: float = FALL) -> float:
     Between two overlaps Dice is taken to change in a straight line. NaN if it never falls so far.
     """
     curve = curve.sort_index(ascending=False)
-    below = curve.iloc[0] - fall
-    for (near, high), (far, low) in zip(
-        list(curve.items())[:-1], list(curve.items())[1:], strict=True
-    ):
-        if low <= below:
-            return float(near - (near - far) * (high - below) / (high - low))
-    return float("nan")
+    return _fallen(curve.index.to_numpy(dtype=float), curve.to_numpy(dtype=float), fall)
+
+
+def _fallen(overlaps: np.ndarray, dice: np.ndarray, fall: float) -> float:
+    """The same of overlaps that fall, (O,), and the Dice at each."""
+    wanted = dice[0] - fall
+    reached = np.flatnonzero(dice <= wanted)
+    if len(reached) == 0:
+        return float("nan")
+    far = reached[0]
+    near = far - 1
+    way = (dice[near] - wanted) / (dice[near] - dice[far])
+    return float(overlaps[near] - way * (overlaps[near] - overlaps[far]))
 
 
 def box_tests(cases: pd.DataFrame) -> pd.DataFrame:
@@ -135,8 +143,7 @@ def overlap_curves(cases: pd.DataFrame, height: float = 3.8) -> Figure:
             _curve(axes, system, own, limits[system], point)
     axes.invert_xaxis()  # from the tight box to the wrong ones
     label(axes, "overlap of the box with the tight one (IoU)", "Dice")
-    handles, texts = axes.get_legend_handles_labels()
-    if handles:
+    if axes.lines:
         axes.plot([], [], color=INK, linewidth=1, label="level: one random point")
         axes.plot([], [], "|", color=INK, markersize=12, label=f"fallen by {FALL:g}")
         figure.legend(loc="outside lower center", ncols=5, fontsize=9)
@@ -168,9 +175,7 @@ def _percentiles(values: Sequence[float], wanted: Sequence[float]) -> list[float
     return [float("nan") if value < 0 else float(value) for value in found]
 
 
-def _curve(
-    axes: Axes, system: str, cases: pd.DataFrame, limit: float, point: pd.Series
-) -> None:
+def _curve(axes: Axes, system: str, cases: pd.DataFrame, limit: float, point: pd.Series) -> None:
     look = system_look(system)
     of_seed = cases.pivot_table(index="overlap", columns="seed", values="dice")
     mean = of_seed.mean(axis=1)

@@ -5,6 +5,7 @@ other pictures that might have been labelled.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -95,7 +96,7 @@ def questions(labelled: Sequence[int]) -> dict[str, list[tuple[str, str]]]:
         "Are more labels worth it?": [
             (_named(system, more), _named(system, fewer))
             for system in SYSTEMS
-            for fewer, more in zip(counts[:-1], counts[1:], strict=True)
+            for fewer, more in pairwise(counts)
         ],
     }
 
@@ -175,9 +176,7 @@ def _verdict(better: str) -> str:
     return {FIRST: "adapters ahead", SECOND: "LoRA ahead", TIE: "a tie"}.get(better, better)
 
 
-def _curve(
-    axes: Axes, cases: pd.DataFrame, system: str, places: Mapping[int | None, int]
-) -> None:
+def _curve(axes: Axes, cases: pd.DataFrame, system: str, places: Mapping[int | None, int]) -> None:
     """A line through the means, and a point for each seed."""
     look = system_look(system)
     names = {_named(system, count): place for count, place in places.items()}
