@@ -213,3 +213,20 @@ def test_every_channel_and_every_label_is_read(tmp_path):
         "BraTS2021_00001_t2.nii.gz",
         "BraTS2021_00001_seg.nii.gz",
     ]
+
+
+def test_a_grey_picture_among_coloured_ones_is_found(tmp_path):
+    """PIL would make three equal colours of it without a word."""
+    generator = np.random.default_rng(0)
+    for number, bands in enumerate((3, 1, 0)):
+        name = f"ISIC_000000{number}"
+        picture = generator.integers(0, 255, (40, 40, bands or 3)).astype(np.uint8)
+        if not bands:
+            picture[:] = picture[..., :1]  # saved in colour, and grey all the same
+        Image.fromarray(picture.squeeze()).save(tmp_path / f"{name}.jpg", quality=95)
+        mask = np.zeros((40, 40), np.uint8)
+        mask[9:20, 9:20] = 255
+        Image.fromarray(mask).save(tmp_path / f"{name}_Segmentation.png")
+    found = check_folder("isic", tmp_path)
+    assert [fault.file.name for fault in found] == ["ISIC_0000001.jpg", "ISIC_0000002.jpg"]
+    assert {fault.fault for fault in found} == {"grey where colour is expected"}

@@ -9,6 +9,7 @@ import pytest
 from typer.main import get_command
 
 from samnb import cli
+from samnb.studies import studies_of
 
 
 def samnb(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
@@ -95,8 +96,7 @@ def test_studies_are_found_and_what_is_amiss_is_said_in_a_line(tmp_path):
     assert wrong.returncode == 1
     assert wrong.stderr.splitlines() == [
         "error: No study 'dinner' of the size pocket.",
-        "Remedy: use one of cheap_lunch_brats, cheap_lunch_synapse, med_sa_brats, med_sa_btcv, "
-        "med_sa_btcv_slices, med_sa_isic, med_sa_refuge, med_sa_thyroid, sam_mix.",
+        f"Remedy: use one of {', '.join(sorted(studies_of('pocket')))}.",
     ]
     lost = samnb("run", "cheap-lunch", "--labels", "5")
     assert lost.stderr.splitlines() == [

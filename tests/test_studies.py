@@ -19,8 +19,8 @@ def test_a_size_has_several_studies_and_the_spine_comes_first():
         assert list(found)[:3] == ["sam_mix", "cheap_lunch_brats", "cheap_lunch_synapse"]
         assert found["sam_mix"] == load_profile(size)
     tasks = (
-        *("brats", "brats_3d", "brats_slices", "btcv", "btcv_3d", "btcv_slices", "isic"),
-        *("refuge", "thickness", "thyroid"),
+        *("boxes", "brats", "brats_3d", "brats_slices", "btcv", "btcv_3d", "btcv_slices"),
+        *("few", "isic", "refuge", "thickness", "thyroid"),
     )
     assert list(studies_of("pocket", "med-sa")) == [f"med_sa_{task}" for task in tasks]
     assert list(studies_of("pocket", "cheap-lunch")) == ["cheap_lunch_brats", "cheap_lunch_synapse"]

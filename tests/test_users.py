@@ -15,9 +15,9 @@ from samnb.prompts.users import box_overlap, box_with_overlap, find_user
 
 TEXTS = (
     *("nobody", "point", "3 points", "random point", "3 random points", "box 1", "box 0.75"),
-    *("box 0.5", "click", "10 clicks", "random click", "10 random clicks"),
+    *("box 0.5", "click", "10 clicks", "random click", "10 random clicks", "box 0.3"),
 )
-ROUNDS = (0, 1, 1, 1, 1, 1, 1, 1, 1, 10, 1, 10)
+ROUNDS = (0, 1, 1, 1, 1, 1, 1, 1, 1, 10, 1, 10, 1)
 
 
 def blobs(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
@@ -202,7 +202,7 @@ def test_every_pixel_is_drawn_as_often():
 
 
 @pytest.mark.parametrize("axes", [2, 3])
-@pytest.mark.parametrize("overlap", [0.9, 0.75, 0.5, 0.1])
+@pytest.mark.parametrize("overlap", [0.9, 0.8, 0.75, 0.7, 0.6, 0.5, 0.4, 0.3, 0.1])
 def test_boxes_have_the_overlap_exactly_and_stay_in_the_image(axes, overlap):
     generator = np.random.default_rng(7)
     shape = (300, 512, 400)[:axes]

@@ -243,8 +243,7 @@ def test_bad_studies_are_one_readable_error(monkeypatch, capsys):
     assert pipeline.main() == 1
     assert capsys.readouterr().err.splitlines() == [
         "error: No study 'dinner' of the size pocket.",
-        "Remedy: use one of cheap_lunch_brats, cheap_lunch_synapse, med_sa_brats, med_sa_btcv, "
-        "med_sa_btcv_slices, med_sa_isic, med_sa_refuge, med_sa_thyroid, sam_mix.",
+        f"Remedy: use one of {', '.join(sorted(studies_of('pocket')))}.",
     ]
 
 

@@ -87,6 +87,8 @@ def _check_scan(files: ScanFiles, seen: dict[str, tuple[Path, str]]) -> list[Dat
     # The colours of a picture are one file: red tells of all its faults.
     images = scan.images[:1] if files.colour else scan.images
     faults = [fault for image in images for fault in _check_image(image, scan.patient, seen)]
+    if files.colour and not faults:
+        faults += _check_colours(scan)
     return faults + _check_labels(scan)
 
 
@@ -107,6 +109,20 @@ def _check_image(image: Volume, patient: str, seen: dict[str, tuple[Path, str]])
             image.path,
             f"the same voxels as {path.name} of patient {other}",
             "remove one of the two, or give both the same patient, else a split may divide them.",
+        )
+    ]
+
+
+def _check_colours(scan: Scan) -> list[DataError]:
+    """A picture whose red, green and blue are alike everywhere was grey."""
+    contents = {_content(image) for image in scan.images}
+    if len(contents) > 1 or None in contents:
+        return []
+    return [
+        DataError(
+            scan.files.image,
+            "grey where colour is expected",
+            "give the picture in colour, or name a layout of grey pictures.",
         )
     ]
 

@@ -49,9 +49,7 @@ TASKS = {
     ORGANS: Task(("med-sa-btcv", "med-sa-btcv-3d", "med-sa-btcv-slices"), volumes=True),
     "optic disc": Task(("med-sa-refuge",), "disc"),
     "optic cup": Task(("med-sa-refuge",), "cup"),
-    "brain tumour": Task(
-        ("med-sa-brats", "med-sa-brats-3d", "med-sa-brats-slices"), volumes=True
-    ),
+    "brain tumour": Task(("med-sa-brats", "med-sa-brats-3d", "med-sa-brats-slices"), volumes=True),
     "thyroid nodule": Task(("med-sa-thyroid",)),
     "melanoma": Task(("med-sa-isic",)),
 }

@@ -42,6 +42,7 @@ FAMILIES = (
     "UNETR",
     "Swin UNETR",
     "MedSAM",
+    "Med-LoRA",
     "Med-SA",
     "Self-pointed Med-SA",
     "Mirrored Med-SA",

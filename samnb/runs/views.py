@@ -9,10 +9,12 @@ from torch import nn
 from samnb.base.errors import SamnbError
 from samnb.method import Method
 from samnb.runs import examine, train, volumes
+from samnb.runs.data import test_cohorts, training_cohort
 from samnb.runs.records import Contents
 from samnb.runs.run import Run
 from samnb.studies.volumes import sees_volumes
 from samnb.systems.registry import find_system
+from samnb.systems.system import channels_of
 from samnb.training.loop import Trained
 
 
@@ -41,7 +43,7 @@ def measure_run(
 
 
 def check_view(run: Run) -> None:
-    """Refuse a system that cannot see what the profile shows."""
+    """Refuse a system that cannot see what the profile shows, and cohorts that it sees unlike."""
     system = find_system(run.system)
     view = "volumes" if sees_volumes(run.settings) else "slices"
     if view not in system.views:
@@ -50,3 +52,25 @@ def check_view(run: Run) -> None:
             f"shows {view}.",
             "choose another system, or set data.view.",
         )
+    _check_channels(run)
+
+
+def _check_channels(run: Run) -> None:
+    """A network that learns from colour is not asked about grey, nor the other way round.
+
+    SAM would not notice: it takes grey for a picture whose three colours are alike.
+    """
+    cohorts = run.settings.data.cohorts
+    learned = training_cohort(run.settings)
+    wanted = channels_of(cohorts[learned])
+    for name in test_cohorts(run.settings):
+        if (found := channels_of(cohorts[name])) != wanted:
+            raise SamnbError(
+                f"{learned}, which is learned from, has {_channels(wanted)}, and {name}, which is "
+                f"tested on, {_channels(found)}.",
+                "test on cohorts of the same kind, or name the same channels for both.",
+            )
+
+
+def _channels(count: int) -> str:
+    return "one channel" if count == 1 else f"{count} channels"

@@ -7,6 +7,7 @@ from samnb.systems import (
     cam_alone,
     cheap_lunch,
     diffusion,
+    med_lora,
     med_sa,
     med_sa_self,
     med_sa_slices,
@@ -35,7 +36,7 @@ FILES = (
     *(unet, nnunet, transunet, multimix),
     *(prompted_sam, box_taught, trained_sam),
     *(cheap_lunch, samed, attention_unet),
-    *(mirrored, med_sa, med_sam, med_sa_slices, med_sa_self),
+    *(mirrored, med_sa, med_lora, med_sam, med_sa_slices, med_sa_self),
     *(sam_by_slice, unet_3d, unetr, swin_unetr, diffusion),
 )
 
