@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from samnb.evaluation.statistics import over_seeds
+from samnb.evaluation.statistics import DIGITS, over_seeds
 from samnb.reports.lunch import ORACLE
 from samnb.reports.lunch_tests import questions_tested
 from samnb.reports.paper_med_sa import row_name
@@ -93,7 +93,7 @@ def fallen(curve: pd.Series, fall: float = FALL) -> float:
 def _fallen(overlaps: np.ndarray, dice: np.ndarray, fall: float) -> float:
     """The same of overlaps that fall, (O,), and the Dice at each."""
     wanted = dice[0] - fall
-    reached = np.flatnonzero(dice <= wanted)
+    reached = np.flatnonzero(np.round(dice - wanted, DIGITS) <= 0)
     if len(reached) == 0:
         return float("nan")
     far = reached[0]
