@@ -33,6 +33,11 @@ def read_studies(size: str = "pocket") -> dict[str, Study]:
     return {name: read_study(size, name) for name in STUDIES if name.replace("-", "_") in known}
 
 
+def read_if_there(size: str, name: str) -> Study | None:
+    """A study that answers a question beyond the paper, where the size has it."""
+    return read_study(size, name) if name.replace("-", "_") in studies_of(size) else None
+
+
 def study_cases(studies: Mapping[str, Study]) -> pd.DataFrame:
     """What their records measured, as `med_sa.all_cases` gives it."""
     return all_cases({name: study.cases for name, study in studies.items()})

@@ -86,6 +86,16 @@ COLUMNS = {
     "brain tumour": Column("Brain tumour", better="high"),
     "thyroid nodule": Column("Thyroid nodule", better="high"),
     "melanoma": Column("Melanoma", better="high"),
+    # Beyond its paper: thick slices, and clicks of a map.
+    "frozen": Column("SAM"),
+    "flat": Column("Without depth"),
+    "deep": Column("With depth"),
+    "shown": Column("Dice, slices with target", better="high"),
+    "every": Column("Dice, every slice", better="high"),
+    "false_alarms": Column("False alarms, %", 1, "low"),
+    "share": Column("Share, %", 1),
+    "told_dice": Column("Dice if told"),
+    "cost": Column("Cost of Dice"),
 }
 
 
