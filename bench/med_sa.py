@@ -1,22 +1,22 @@
 """Med-SA: seconds and memory of a training step, slices and volumes, against plain attention.
 
-One row for each kind of images: forward and backward through the encoder with its adapters, with
-the package's attention, which writes its matrix of scores out, and with ours; then ours with
-gradient checkpointing. Each in a process of its own, so that one's peak memory is not another's.
-`+` is what the step needs beyond the network at rest.
+For each kind of images: forward and backward through the encoder with its adapters, with the
+package's attention, which writes its matrix of scores out, and with ours, each with and without
+gradient checkpointing. Every row in a process of its own, so that one's peak memory is not
+another's. `+` is what the step needs beyond the network at rest, `x` that of plain attention over
+it.
 
     python bench/med_sa.py               # the pocket SAM, seconds
-    python bench/med_sa.py --size vit_b --side 256 --slices 2 --repeats 1
+    python bench/med_sa.py --size vit_b --side 512 --slices 2 --repeats 0    # minutes
 
 Other work on the machine makes times longer: look at the printed load before you believe them.
 """
 
 import argparse
-import json
 import os
-import subprocess
-import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import torch
 
@@ -30,6 +30,7 @@ from samnb.networks.sam.space_depth import encode_volumes
 KINDS = {"slices (2D)": "none", "volume (3D), joined": "joined", "volume (3D), own adapter": "own"}
 ATTENTIONS = {
     "plain": {"fast": False, "checkpointing": False},
+    "plain, checkpointed": {"fast": False, "checkpointing": True},
     "ours": {"fast": True, "checkpointing": False},
     "ours, checkpointed": {"fast": True, "checkpointing": True},
 }
@@ -41,38 +42,44 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=128, help="pixels")
     parser.add_argument("--slices", type=int, default=8, help="of the one volume in a step")
     parser.add_argument("--repeats", type=int, default=3, help="steps after a first one")
-    parser.add_argument("--one", help=argparse.SUPPRESS)
+    parser.add_argument("--kinds", nargs="*", choices=KINDS.values(), default=list(KINDS.values()))
     options = parser.parse_args()
-    if options.one:
-        print(json.dumps(train_steps(**json.loads(options.one))))
-        return
     case = {name: getattr(options, name) for name in ("size", "side", "slices", "repeats")}
     print(f"{case['slices']} slices of {case['side']} pixels through {case['size']}, ", end="")
     print(f"{torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f}\n")
-    print(f"{'':28}{'attention':20}{'seconds':>9}{'processor':>11}{'peak MB':>9}{'+ MB':>7}")
+    print(
+        f"{'':28}{'attention':20}{'seconds':>9}{'processor':>11}{'peak MB':>9}{'+ MB':>7}{'x':>6}"
+    )
     for kind, depth in KINDS.items():
-        for attention, how in ATTENTIONS.items():
-            found = measured({**case, **how, "depth": depth})
-            print(
-                f"{kind:28}{attention:20}{found['seconds']:9.2f}{found['processor']:11.2f}"
-                f"{found['peak']:9.0f}{found['more']:7.0f}",
-                flush=True,
-            )
+        if depth in options.kinds:
+            print_kind(kind, case | {"depth": depth})
     for depth in ("joined", "own"):
         print(parameters(case["size"], depth))
 
 
+def print_kind(kind: str, case: dict[str, object]) -> None:
+    """A row for each attention."""
+    plain = None
+    for attention, how in ATTENTIONS.items():
+        found = measured(case | how)
+        plain = plain or found["more"]
+        print(
+            f"{kind:28}{attention:20}{found['seconds']:9.2f}{found['processor']:11.2f}"
+            f"{found['peak']:9.0f}{found['more']:7.0f}{plain / found['more']:6.1f}",
+            flush=True,
+        )
+
+
 def measured(case: dict[str, object]) -> dict[str, float]:
-    """One case in a fresh process."""
-    command = [sys.executable, __file__, "--one", json.dumps(case)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)
+    """One case in a process that has done nothing yet but import."""
+    with ProcessPoolExecutor(1, mp_context=get_context("forkserver")) as fresh:
+        return fresh.submit(train_steps, **case).result()
 
 
 def train_steps(
     size: str, side: int, slices: int, repeats: int, fast: bool, checkpointing: bool, depth: str
 ) -> dict[str, float]:
-    """Best seconds of some steps after a first one, and the process's peak memory in MB.
+    """Best seconds of some steps after a first one, or of that, and the peak memory in MB.
 
     Processor seconds (of all threads) suffer less from other work on the machine.
     """
@@ -90,7 +97,7 @@ def train_steps(
         seconds.append(time.perf_counter() - began)
         processor.append(time.process_time() - began_processor)
     peak = peak_memory(device)
-    found = {"seconds": min(seconds[1:]), "processor": min(processor[1:])}
+    found = {"seconds": min(seconds[1:] or seconds), "processor": min(processor[1:] or processor)}
     return {**found, "peak": peak, "more": peak - rest}
 
 
