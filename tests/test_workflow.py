@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "workflow"))
 
+import alike  # noqa: E402
 import pipeline  # noqa: E402
 import plans  # noqa: E402
 from assemble import assemble  # noqa: E402
@@ -33,7 +34,9 @@ from plans import (  # noqa: E402
 )
 
 from samnb.base.files import sha256  # noqa: E402
-from samnb.studies import studies_of  # noqa: E402
+from samnb.runs.run import apply_changes  # noqa: E402
+from samnb.studies import load_profile, studies_of  # noqa: E402
+from samnb.studies.cohorts import cohort_place  # noqa: E402
 
 CHAPTER = """# %% [markdown]
 # # Title
@@ -352,3 +355,27 @@ def test_a_chapter_runs_again_when_given_results_that_it_names_have_changed(tmp_
     assert given_hash(other) == before[1]
     copy_given(tmp_path / "apart")
     assert (tmp_path / "apart" / "tables" / "real" / "boxes.csv").read_text() == "dice\n0.6\n"
+
+
+def test_phantoms_of_the_same_patients_are_linked_and_not_drawn_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("SAMNB_DATA", str(tmp_path))
+    first, second = load_profile("pocket", "med-sa-isic"), load_profile("pocket", "med-sa-few")
+    source = cohort_place(first, "isic")
+    (source / ".phantom").mkdir(parents=True)
+    (source / "a.png").write_bytes(b"a")
+    assert alike.drawn_alike(second, "isic", [first]) is None  # not to its end yet
+    source.with_name("isic.made").touch()
+    assert alike.drawn_alike(second, "isic", [first]) == source
+    assert alike.drawn_alike(first, "isic", [first]) is None
+    others = {
+        "seed": replace(first, seed=1),
+        "side": apply_changes(first, ("data.cohorts.isic.phantom.side=64",)),
+        "fewer": apply_changes(first, ("data.cohorts.isic.phantom.patients=10",)),
+        "kind": apply_changes(first, ("data.cohorts.isic.phantom.kind=refuge",)),
+    }
+    for name, other in others.items():
+        assert alike.drawn_alike(second, "isic", [other]) is None, name
+    folder = cohort_place(second, "isic")
+    alike.link(source, folder)
+    assert (folder / "a.png").samefile(source / "a.png")
+    assert (folder / ".phantom").is_dir()

@@ -45,20 +45,24 @@ def overlap_chart(cases: pd.DataFrame, height: float = 2.3) -> Figure:
 
 
 def ablation_chart(cases: pd.DataFrame, user: str = POINT, height: float = 3.0) -> Figure:
-    """Table 3 as a chart: Dice of every variant, a panel for each task that has one.
+    """Table 3 as a chart: Dice of every variant, a panel for each task that has several.
 
     Bars: 95 % interval over patients; points: seeds; the line: the whole Med-SA. A picture has no
     depth, so that its rows with SD-Trans are the only ones.
     """
     titles = ["\n".join(wrap(name, 20, break_on_hyphens=False)) for name in VARIANTS]
     tables = {task: ablation_cases(cases, task, user) for task in TASKS}
-    tables = {task: table for task, table in tables.items() if len(table)}
+    drawn = {
+        task: [name for name in VARIANTS
+               if name in set(table["system"]) and (TASKS[task].volumes or VARIANTS[name].depth)]
+        for task, table in tables.items()
+    }  # fmt: skip
+    tables = {task: table for task, table in tables.items() if len(drawn[task]) > 1}
     figure, grid = _task_panels(list(tables), height, sharey=True)
     for axes, (task, table) in zip(grid, tables.items(), strict=False):
         interval = patient_interval(table, "dice").set_index("system")
-        for place, name in enumerate(VARIANTS):
-            if name not in interval.index or not (TASKS[task].volumes or VARIANTS[name].depth):
-                continue
+        for name in drawn[task]:
+            place = list(VARIANTS).index(name)
             _variant(axes, place, interval.loc[name], table[table["system"] == name])
         if WHOLE_TITLE in interval.index:
             axes.axvline(interval.loc[WHOLE_TITLE, "mean"], color=COLOUR, linewidth=1)

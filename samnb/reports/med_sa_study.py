@@ -24,13 +24,18 @@ COLOURS = 3  # channels of a picture in colour
 MARGIN = 12  # pixels around what is shown
 
 
-def read_studies(size: str = "pocket") -> dict[str, Study]:
-    """The studies of this paper by name, as far as the size has them.
+def read_studies(size: str = "pocket", begin: Sequence[str] = STUDIES) -> dict[str, Study]:
+    """The studies of this paper by name, as far as the size has them, in the order of TASKS.
 
-    One without records has no rows.
+    begin: how their names begin, such as "med-sa-btcv" for organs in volumes and in slices. One
+    without records has no rows.
     """
     known = studies_of(size)
-    return {name: read_study(size, name) for name in STUDIES if name.replace("-", "_") in known}
+    wanted = [
+        name for name in STUDIES
+        if any(name == each or name.startswith(f"{each}-") for each in begin)
+    ]  # fmt: skip
+    return {name: read_study(size, name) for name in wanted if name.replace("-", "_") in known}
 
 
 def read_if_there(size: str, name: str) -> Study | None:

@@ -69,7 +69,7 @@ SYSTEM_LOOKS = {
     "Med-SA": ("#1e88c7", (0, (14, 1)), (6, 0, 0)),
     "Self-pointed Med-SA": ("#2aa79b", (0, (10, 2, 2, 2)), (5, 0, 0)),
     "Mirrored Med-SA": ("#7d8f2e", (0, (9, 1, 3, 1)), (5, 1, 0)),
-    "Med-LoRA": ("#2e9e5b", (0, (2, 1, 1, 1)), (5, 0, 0)),
+    "Med-LoRA": ("#2e9e5b", (0, (2, 1, 1, 1)), (5, 0, 36)),
 }
 BETTER, WORSE = "#1f6fb5", "#b2560a"  # grounds of white text
 
