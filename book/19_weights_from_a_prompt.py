@@ -75,7 +75,7 @@ length = width // settings.bottleneck
 #   prompt added {glue:text}`hyper-count-addition`, concatenated {glue:text}`hyper-count-concatenation`, and as
 #   HyP-Adpt {glue:text}`hyper-count-hyper`. Most of the difference is the reduction that all three share.
 #
-# Which of the four makes the best masks is for the results of the study.
+# Which of the four makes the best masks, [chapter 20](chapter-med-sa-results) asks of several seeds.
 
 # %% mystnb={"figure": {"caption": "HyP-Adpt. The prompt becomes three small matrices, and what lies in the adapter's bottleneck goes through them one after the other.", "name": "fig-hyper-flow"}, "image": {"alt": "Two paths of boxes from left to right that join. Above, tokens are projected down to the bottleneck. Below, the prompt's tokens are reduced to a short embedding, from which generators make three matrices. They join in a box where the embedding is multiplied with each matrix in turn, normalised and cut by ReLU; then it is projected up again."}} tags=["hide-input"]
 figure = med_sa_diagrams.hyper_prompt(width, length, settings.places)
@@ -518,4 +518,4 @@ count_parameters(longer).total, int(counts.loc["hyper", "all"])
 # - Clicks in the error: [Mahadevan, Voigtlaender and Leibe, Iteratively trained interactive segmentation](https://doi.org/10.48550/arXiv.1805.04398).
 # - Medical images and boxes alone: [Ma and others, Segment anything in medical images](https://doi.org/10.1038/s41467-024-44824-z).
 #
-# **Next:** [run it yourself](run_it.md).
+# **Next:** [results and claims of Med-SA](chapter-med-sa-results).
