@@ -52,6 +52,7 @@ COLUMNS = {
     "paper_exemplars": Column("Paper: exemplars"),
     "exemplars": Column("Exemplars"),
     "track": Column("Track"),
+    "all_dice": Column("Dice, all slices"),
     "missed": Column("Missed, %", 1, "low"),
     "tables": Column("Dice, as in the tables"),
     "inside": Column("Point inside, %", 0, "high"),
