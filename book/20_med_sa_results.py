@@ -149,9 +149,9 @@ styled(tables["optic-cup"], "Optic cup")
 styled(tables["brain-tumour"], "Brain tumour, volumes")
 
 # %% [markdown]
-# SegDiff and EnsemDiff learned for a few hundred steps at a small side, which is no measure of what they
-# can do; their rows are there so that no row of the table is missing. All systems that work alone had the
-# same labels as Med-SA, and a budget that was not chosen for them: it is the study's.
+# SegDiff and EnsemDiff learned for a few hundred steps at a small side, and their answers are still little
+# better than noise: no measure of what they can do, so that only a row of the table is not missing. All systems
+# that work alone had the same labels as Med-SA, and a budget that was not chosen for them: it is the study's.
 #
 # ## Table 1: organs
 
