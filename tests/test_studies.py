@@ -146,3 +146,9 @@ def test_what_the_paper_says_in_numbers():
         assert (learning.optimiser, learning.learning_rate) == ("adamw", 1e-3)
         # A pass over the synthetic images is an epoch.
         assert learning.steps_per_epoch == -(-each.synthesis.images // learning.batch)
+
+
+def test_a_system_whose_first_stage_the_profile_cannot_train_is_not_planned():
+    for size in ("smoke", "pocket", "paper"):
+        assert "med_sa_self" not in {run.system for run in plan(load_profile(size))}
+    assert "med_sa_self" in {run.system for run in plan(load_profile("pocket_med_sa_brats_slices"))}

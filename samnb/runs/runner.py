@@ -204,11 +204,13 @@ def _changes(change: str) -> tuple[str, ...]:
 
 
 def _is_possible(system: System, profile: Profile) -> bool:
-    """Whether the profile says how it learns and, if it needs prompts, who gives them.
+    """Whether the profile says how it and what it builds on learn, and who gives what prompts.
 
     To ask the SAM of a finished system needs its weights: a profile plans it by name, among its
     changed runs.
     """
+    if system.first and not _is_possible(find_system(system.first), profile):
+        return False
     prompts = any(user != str(NOBODY) for user in profile.users)
     planned = system.learning in profile.learning and (prompts or not system.prompted)
     return planned and system.labels != "as first" and profile.data.view in system.views
