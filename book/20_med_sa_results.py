@@ -107,7 +107,7 @@ figures["levels"] = med_sa_figures.levels_chart(cases)
 # One training of a system serves all four users: a random point of the target, three of them, a box whose
 # overlap ({term}`IoU`) with the tight one is a half, and one of three quarters. A *box* here is one that is
 # wrong by exactly so much, in a random direction. In volumes the user prompts every {term}`slice` that shows
-# the target, as the paper's evaluation does; it is a slice-wise oracle that no hospital would have time for.
+# the target. The paper does not say how it does; a user in a hospital would not have the time.
 # What Dice, distance and the ± mean is as in [chapter 16](chapter-lunch-results): a patient's mean
 # first, the ± over seeds, the interval over patients.
 #
@@ -167,9 +167,9 @@ tables["by-organ"] = med_sa.organ_table(cases)
 styled(tables["by-organ"], "Dice by organ")
 
 # %% [markdown]
-# In the folded table look at the small organs (adrenal glands, oesophagus, veins): a voxel there is several
-# percent of the organ, and a click hardly helps a model that cannot see its edge. A box says how large
-# it is, so that even the frozen SAM gets a good part of it.
+# In the folded table look at the small organs. Told a point, the frozen SAM finds next to nothing of the
+# oesophagus, the aorta and the adrenal glands; told a box, which says how large they are, it finds a good part
+# of most. The portal and splenic vein, which branches, nobody gets.
 #
 # ## Table 3: what depth and prompt are worth
 
@@ -335,8 +335,8 @@ pd.DataFrame({"impossible rows": counts, "rows": rows})
 tables["impossible"].round(3)
 
 # %% [markdown]
-# For the disc and the melanoma Dice and IoU were not measured on the same answers, or one column is a slip. It
-# does not say which. Where both columns can be true, the order of the systems is the same in both.
+# For the disc and the melanoma Dice and IoU were not measured on the same answers, or one column is a slip.
+# The paper does not say which. So compare systems there by one of the columns, and say by which.
 #
 # ## Which of the paper's orders hold here, and why not
 #

@@ -9,6 +9,7 @@ import pytest
 
 from samnb.reports import med_sa_boxes, med_sa_few
 from samnb.reports.lunch_tests import FIRST, SECOND, TIE
+from samnb.reports.med_sa_study import read_if_there
 from samnb.reports.printing import printed
 from samnb.reports.systems import parse
 from samnb.studies import studies_of
@@ -113,7 +114,7 @@ def test_numbers_that_learn_are_read_from_records():
 
 def test_a_size_without_the_study_or_without_records_has_empty_pages():
     assert "med_sa_few" not in studies_of("smoke")
-    study = med_sa_few.beyond("smoke", med_sa_few.STUDY)
+    study = read_if_there("smoke", med_sa_few.STUDY)
     assert study is None
     cases = med_sa_few.cases_of(study)
     table = med_sa_few.label_table(cases, med_sa_few.trained_numbers([]), [5], POINT, [1])

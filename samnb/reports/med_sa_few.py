@@ -14,23 +14,17 @@ from matplotlib.figure import Figure
 
 from samnb.evaluation.statistics import over_seeds
 from samnb.reports.lunch import FROZEN, MEASURED, NAMED, ORACLE
-from samnb.reports.lunch_study import Study, read_study
+from samnb.reports.lunch_study import Study
 from samnb.reports.lunch_tests import FIRST, SECOND, TIE, questions_tested
 from samnb.reports.style import label, panels, system_look
 from samnb.reports.systems import missing_seeds, parse
 from samnb.runs.records import Record
-from samnb.studies import studies_of
 
 STUDY = "med-sa-few"
 ADAPTERS, LORA, WHOLE = "Med-SA", "Med-LoRA", "MedSAM"
 SYSTEMS = (ADAPTERS, LORA, WHOLE)
 WHICH = "Adapters or LoRA?"  # the question of this page
 ASIDE = {ADAPTERS: 0.94, LORA: 1.0, WHOLE: 1.06}  # of the points of seeds, so that none is hidden
-
-
-def beyond(size: str, name: str) -> Study | None:
-    """A study beyond the paper, such as STUDY; None where the size lacks it."""
-    return read_study(size, name) if name.replace("-", "_") in studies_of(size) else None
 
 
 def cases_of(study: Study | None) -> pd.DataFrame:
