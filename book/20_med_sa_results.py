@@ -120,13 +120,21 @@ figures["levels"] = med_sa_figures.levels_chart(cases)
 # %%
 tables["all-tasks"] = med_sa.all_tasks(cases)
 caption = "bold, underlined: best and second of a track"
-styled(tables["all-tasks"], f"Dice by task ({caption})")
+styled(
+    med_sa.tasks_overview(tables["all-tasks"]), f"Dice by task ({caption})"
+)
 
 # %% [markdown]
-# Below each of our rows stands the paper's of the same system and user. The column *Track* comes first in
-# reading: who was told something is never ranked with who was not, nor one who got a box with one who got a
-# point. A dash in our rows is a run without record; one in the paper's is its own: there SAM failed in
-# more than seven of ten images, and no number is printed. Task by task, with IoU, distances, seeds and the interval:
+# What a row was told stands in its name, and marks are given among rows that were told the same: who was told
+# something is never ranked with who was not, nor one who got a box with one who got a point. A dash is a run
+# without record. Now with the paper's numbers, a row of the paper below each of ours. A dash there is its own:
+# SAM failed in more than seven of ten images, and no number is printed.
+
+# %% tags=["hide-output"]
+styled(tables["all-tasks"], f"Dice by task, and the paper's ({caption})")
+
+# %% [markdown]
+# Task by task, with IoU, distances, seeds and the interval:
 
 # %% tags=["hide-input"]
 for task in med_sa.TASKS:

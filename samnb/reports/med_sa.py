@@ -184,6 +184,13 @@ def all_tasks(cases: pd.DataFrame) -> pd.DataFrame:
     return table.astype(dict.fromkeys(columns, float)).rename_axis("System")
 
 
+def tasks_overview(table: pd.DataFrame) -> pd.DataFrame:
+    """Of `all_tasks` what fits on a page: our rows that have a number, without ± and track."""
+    tasks = list(TASKS)
+    ours = table[table["track"] != "paper"].dropna(how="all", subset=tasks)
+    return ours[[f"{task}{end}" for task in tasks for end in ("", "_place")]]
+
+
 def organ_table(cases: pd.DataFrame) -> pd.DataFrame:
     """Table 1 of ours: Dice by organ, mean over patients and seeds; a row per system and user.
 

@@ -26,7 +26,6 @@ def findings(cases: pd.DataFrame, audit: pd.DataFrame) -> list[str]:
     said = [
         _levels(cases, tasks),
         _counted(tests, AGAINST_MEDSAM, "Adapters against all of SAM trained (Med-SA, MedSAM)"),
-        _counted(tests, "How should Med-SA be asked?", "Two ways to ask the same Med-SA"),
         _boxes(tests),
         _ablation(ablation_tests(cases)) if tasks else "",
         claims_counted(audit),
@@ -35,12 +34,13 @@ def findings(cases: pd.DataFrame, audit: pd.DataFrame) -> list[str]:
 
 
 def missing_records(studies: Iterable[str], found: Iterable[str], size: str) -> list[str]:
-    """One sentence for each study of this paper without any record; found: those that have some."""
+    """One sentence about the studies without any record; found: those that have some."""
+    lacking = [f"`{name}`" for name in studies if name not in set(found)]
+    if not lacking:
+        return []
     return [
-        f"No record of the study {name} is here, so its rows and panels are empty; "
-        f"`samnb run --all --profile {size} --study {name}` makes them."
-        for name in studies
-        if name not in set(found)
+        f"No record is here of {', '.join(lacking)}, so their rows and panels are empty; "
+        f"`samnb run --all --profile {size} --study` and the name makes them."
     ]
 
 
@@ -102,11 +102,13 @@ def _boxes(tests: dict[str, pd.DataFrame]) -> str:
 
 
 def _ablation(table: pd.DataFrame) -> str:
+    """By task: the whole against each variant."""
     parts = []
-    for row in table.itertuples():
-        said = VERDICTS.get(row.better, row.better)
-        parts.append(f"*{row.Index}*, against {row.second}: {row.difference:+.3f}, {said}")
+    for task, rows in table.groupby(level=0, sort=False):
+        words = [f"{row.second} {row.difference:+.3f}, {VERDICTS.get(row.better, row.better)}"
+                 for row in rows.itertuples()]  # fmt: skip
+        parts.append(f"*{task}*, against {'; '.join(words)}")
     if not parts:
         return ""
     whole = WHOLE_TITLE.partition(":")[2].strip()
-    return f"Whole {whole}, told one random point, against what lacks a part: {'; '.join(parts)}."
+    return f"Whole {whole}, told one random point, and what lacks a part: {'. '.join(parts)}."

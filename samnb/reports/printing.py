@@ -82,10 +82,10 @@ COLUMNS = {
     "missing": Column("Missing seeds"),
     # The tasks of Med-SA.
     "organs": Column("Organs", better="high"),
-    "optic disc": Column("Optic disc", better="high"),
-    "optic cup": Column("Optic cup", better="high"),
-    "brain tumour": Column("Brain tumour", better="high"),
-    "thyroid nodule": Column("Thyroid nodule", better="high"),
+    "optic disc": Column("Disc", better="high"),
+    "optic cup": Column("Cup", better="high"),
+    "brain tumour": Column("Tumour", better="high"),
+    "thyroid nodule": Column("Nodule", better="high"),
     "melanoma": Column("Melanoma", better="high"),
     # Beyond its paper: thick slices, and clicks of a map.
     "frozen": Column("SAM"),
