@@ -165,7 +165,9 @@ styled(tables["brain-tumour"], "Brain tumour, volumes")
 
 # %%
 organs = tables["organs"]
-styled(med_sa.overview(organs), f"Organs, mean over all ({caption})")
+shown = med_sa.overview(organs).dropna(subset="dice")
+shown = shown.drop(columns=["track", "dice_low", "dice_high"])
+styled(shown, f"Organs, mean over all ({caption})")
 
 # %%
 Markdown(f"*{organs.attrs['note']}*")
@@ -183,8 +185,8 @@ styled(tables["by-organ"], "Dice by organ")
 
 # %%
 tables["ablation"] = med_sa_ablation.ablation_table(cases)
-shown = tables["ablation"].dropna(axis="columns", how="all")
-styled(shown, "Dice, told one random point")
+shown = tables["ablation"].filter(regex="^(organs|brain)")
+styled(shown, "Dice in volumes, told one random point")
 
 # %%
 Markdown(f"*{note('ablation')}*")

@@ -86,7 +86,7 @@ COLUMNS = {
     "optic cup": Column("Cup", better="high"),
     "brain tumour": Column("Tumour", better="high"),
     "thyroid nodule": Column("Nodule", better="high"),
-    "melanoma": Column("Melanoma", better="high"),
+    "melanoma": Column("Skin", better="high"),
     # Beyond its paper: thick slices, and clicks of a map.
     "frozen": Column("SAM"),
     "flat": Column("Without depth"),
