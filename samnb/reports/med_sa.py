@@ -185,9 +185,13 @@ def all_tasks(cases: pd.DataFrame) -> pd.DataFrame:
 
 
 def tasks_overview(table: pd.DataFrame) -> pd.DataFrame:
-    """Of `all_tasks` what fits on a page: our rows that have a number, without ± and track."""
+    """Of `all_tasks` what fits on a page: our rows that have a number, without ± and track.
+
+    All points are random ones, so their rows do not say it.
+    """
     tasks = list(TASKS)
     ours = table[table["track"] != "paper"].dropna(how="all", subset=tasks)
+    ours = ours.rename(index=lambda name: name.replace("random ", ""))
     return ours[[f"{task}{end}" for task in tasks for end in ("", "_place")]]
 
 
