@@ -166,7 +166,7 @@ styled(tables["brain-tumour"], "Brain tumour, volumes")
 # %%
 organs = tables["organs"]
 shown = med_sa.overview(organs).dropna(subset="dice")
-shown = shown.drop(columns=["track", "dice_low", "dice_high"])
+shown = shown[["dice", "dice_deviation", "dice_place", "iou", "paper_dsc"]]
 styled(shown, f"Organs, mean over all ({caption})")
 
 # %%

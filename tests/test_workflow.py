@@ -207,8 +207,8 @@ def test_without_a_study_those_that_chapters_read_are_made_and_the_chapters_last
     assert {"pocket_lunch_brats", "pocket_med_sa_isic"} < set(others)
     for target in ("everything", "chapters", "site"):
         assert _asked(target) == [*((["runs"], name) for name in others), ([target], "pocket")]
-    for target in ("data", "runs"):
-        assert _asked(target) == [([target], name) for name in ("pocket", *others)]
+    assert _asked("runs") == [(["runs"], name) for name in ("pocket", *others)]
+    assert _asked("data") == [(["data"], "pocket")]  # with the names of all, in one go
     file = "_build/pocket/chapters/01_scans_to_slices.ipynb"
     assert _asked(file) == [([file], "pocket")]
 
@@ -379,3 +379,36 @@ def test_phantoms_of_the_same_patients_are_linked_and_not_drawn_again(tmp_path, 
     alike.link(source, folder)
     assert (folder / "a.png").samefile(source / "a.png")
     assert (folder / ".phantom").is_dir()
+
+
+def test_of_studies_made_together_the_first_of_the_largest_draws_and_the_others_wait():
+    first, second = load_profile("pocket", "med-sa-isic"), load_profile("pocket", "med-sa-few")
+    other = load_profile("pocket", "med-sa-refuge")
+    together = [other, second, first]
+    assert alike.drawn_before(second, "isic", together) == []
+    assert alike.drawn_before(first, "isic", together) == [(second, "isic")]
+    assert alike.drawn_before(other, "refuge", together) == []
+    fewer = apply_changes(second, ("data.cohorts.isic.phantom.patients=10",))
+    assert alike.drawn_before(first, "isic", [other, fewer, first]) == []
+    assert alike.drawn_before(fewer, "isic", [other, fewer, first]) == [(first, "isic")]
+    assert alike.drawn_before(first, "isic", [first]) == []
+
+
+def test_data_of_all_studies_are_made_by_one_snakemake(monkeypatch):
+    asked = []
+
+    def snakemake(targets, profile, arguments, build=None, **more):
+        asked.append((targets, profile, more))
+        return 0
+
+    monkeypatch.setattr(pipeline, "snakemake", snakemake)
+    arguments = argparse.Namespace(
+        target="data", profile="smoke", study="", options=[], gpus=0, executor="local"
+    )
+    assert pipeline.run(arguments) == 0
+    ((targets, profile, more),) = asked
+    assert (targets, profile) == (["data"], "smoke")
+    assert set(more["together"].split()) >= {"smoke", "smoke_lunch_brats", "smoke_med_sa_isic"}
+    arguments.study = "med-sa-isic"
+    pipeline.run(arguments)
+    assert asked[-1] == (["data"], "smoke_med_sa_isic", {})

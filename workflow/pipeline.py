@@ -27,7 +27,7 @@ from samnb.base.paths import CHECKOUT, data_root
 from samnb.studies import SPINE, Profile, studies_of
 
 MADE_BY_RUNS = {"trained", "training"}  # in the folder of data; everything else there is given
-EACH = ("data", "runs")  # targets that every study has
+DATA, RUNS = "data", "runs"  # what every study has: data are made together, runs apart
 BOOK = ("everything", "chapters", "site")  # targets with chapters of several studies
 
 
@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Make the target; then, for `everything`, say how its numbers compare."""
     chosen, book = _studies(arguments), _of_the_book(arguments)
     codes = [
-        snakemake(targets, _name(each, arguments), arguments, **_beside(each, chosen, book))
+        snakemake(targets, _name(each, arguments), arguments, **_more(targets, each, arguments))
         for targets, each in _jobs(arguments)
     ]
     if "-n" in arguments.options:
@@ -89,9 +89,11 @@ def run(arguments: argparse.Namespace) -> int:
 def _jobs(arguments: argparse.Namespace) -> list[tuple[list[str], Profile]]:
     """Targets of Snakemake, and of which profile, one after the other."""
     chosen, book, target = _studies(arguments), _of_the_book(arguments), arguments.target
-    if target not in (*EACH, *BOOK):  # a file
+    if target not in (DATA, RUNS, *BOOK):  # a file
         return [([target], book or next(iter(chosen.values())))]
-    if target in EACH:
+    if target == DATA:
+        return [([target], next(iter(chosen.values())))]
+    if target == RUNS:
         return [([target], each) for each in chosen.values()]
     runs = [(["runs"], each) for each in chosen.values() if each != book]
     if book is None:
@@ -119,9 +121,17 @@ def _of_the_book(arguments: argparse.Namespace) -> Profile | None:
     return every.get(SPINE, next(iter(every.values())) if len(every) == 1 else None)
 
 
-def _beside(profile: Profile, chosen: dict[str, Profile], book: Profile | None) -> dict[str, str]:
-    """Of another study than that which chapters are run with: its name."""
-    if profile == book:
+def _more(
+    targets: Sequence[str], profile: Profile, arguments: argparse.Namespace
+) -> dict[str, str]:
+    """What Snakemake is told besides: all studies whose data are asked for; or, of a study other
+    than that which chapters are run with, its name.
+    """
+    chosen = _studies(arguments)
+    if targets == [DATA]:
+        together = " ".join(each.name for each in chosen.values())
+        return {"together": together} if len(chosen) > 1 else {}
+    if profile == _of_the_book(arguments):
         return {}
     return {"study": next(name for name, each in chosen.items() if each == profile)}
 
