@@ -16,7 +16,7 @@ from samnb.reports.med_sa import PROMPTED, TASKS, of_task, track_of
 from samnb.reports.med_sa_ablation import VARIANTS, WHOLE_TITLE, ablation_cases
 from samnb.reports.med_sa_findings import alone
 from samnb.reports.paper_med_sa import row_name
-from samnb.reports.style import INK, label, panels, system_look
+from samnb.reports.style import GRID_DOTS_PER_INCH, INK, label, panels, system_look
 
 BOX, POINT = "box ", "random point"
 COLUMNS = 3  # of panels
@@ -98,7 +98,9 @@ def levels_chart(cases: pd.DataFrame, user: str = POINT) -> Figure:
 
 def answer_grid(shown: Shown) -> Figure:
     """What systems answered (columns) in three cases of a task (rows); see `med_sa_study`."""
-    return lunch_figures.answer_grid(shown, track_of, _heading)
+    figure = lunch_figures.answer_grid(shown, track_of, _heading)
+    figure.set_dpi(GRID_DOTS_PER_INCH)  # on the page; a file is written as all are
+    return figure
 
 
 def _task_panels(tasks: list[str], height: float, **options) -> tuple[Figure, np.ndarray]:
