@@ -46,7 +46,8 @@ runs: $(READY)  ## Train and test every system of all studies whose record is mi
 	@$(call pipeline,$(PROFILE),runs,$(ARGS))
 
 reality: $(READY)  ## Every run and number on the small real sets (data/README.md), for hours
-	@set -e; for name in brain brain_long ct mr_liver mr_kidneys mr_spleen lunch_brain lunch_organs; do \
+	@set -e; for name in brain brain_long ct mr_liver mr_kidneys mr_spleen lunch_brain lunch_organs \
+		med_sa_organs med_sa_brain_3d med_sa_flair med_sa_skin med_sa_polyp; do \
 		$(BIN)/samnb run --all --profile real_$$name --workers $(CORES); done
 	@$(BIN)/python bench/reality.py
 
