@@ -124,8 +124,8 @@ said = [
         "Adapters against LoRA of as many parameters, on skin",
     ),
     " ".join(boxes.said_of(limits)),
-    *beyond.thickness_said(thick_cases),
-    *beyond.automatic_said(tables["automatic"], alone_tests),
+    *beyond.thickness_said(thick_cases)[:1],
+    beyond.price_said(alone_tests),
 ]
 
 # %% tags=["hide-input"]
@@ -266,7 +266,7 @@ for question in dict.fromkeys(box_tests.index):
 Markdown(beyond.in_lines(said))
 
 # %% tags=["hide-output"]
-in_words(box_tests.rename_axis(None))
+in_words(box_tests.reset_index(drop=True))
 
 # %% [markdown]
 # The overlap at which a system has lost five hundredths says nothing of its level: one that is poor with every
@@ -381,12 +381,12 @@ missed = tables["automatic"].filter(["missed", "false_alarms"])
 styled(missed, "Tumours missed, and masks where there is none")
 
 # %%
-said = beyond.automatic_said(tables["automatic"], alone_tests)
-Markdown(beyond.in_lines(said))
+said = beyond.alone_said(alone_tests)
+Markdown(beyond.in_lines([beyond.price_said(alone_tests), *said]))
 
 # %% tags=["hide-output"]
 tables["alone-tests"] = alone_tests
-in_words(alone_tests.rename_axis(None))
+in_words(alone_tests.reset_index(drop=True))
 
 # %% [markdown]
 # A pair of a told system with one that works alone has numbers, and no winner. The pairs that can be ranked
@@ -401,9 +401,7 @@ in_words(alone_tests.rename_axis(None))
 
 # %%
 volumes = beyond.alone_in_volumes(cases)
-rows = dict.fromkeys(
-    name for table in volumes.values() for name in table["system"]
-)
+rows = [*beyond.IN_VOLUMES, *beyond.IN_SLICES]
 tasks = med_sa.tasks_overview(med_sa.all_tasks(cases))
 tasks = tasks[tasks.index.isin([*rows, "Med-SA, point"])]
 tables["volumes"] = tasks.filter(regex="^(organs|brain)")
@@ -411,12 +409,14 @@ styled(tables["volumes"], "Dice in volumes: who works alone, and Med-SA")
 
 # %% mystnb={"figure": {"caption": "Dice of networks that nobody prompts, by task. Bars: interval over patients; small points: seeds.", "name": "fig-where-volumes"}, "image": {"alt": "A panel for each task of volumes, with one row per network: those that see volumes and those that see slices; a hollow marker and a horizontal bar at each."}} tags=["hide-input"]
 if volumes:
-    figures["volumes"] = med_sa_figures.rows_chart(volumes, list(rows))
+    figures["volumes"] = med_sa_figures.rows_chart(volumes, rows)
 else:
     print("No record of a network that works alone on volumes is here.")
 
 # %%
-tests = {task: beyond.volume_tests(cases, task) for task in volumes}
+tests = {
+    task: beyond.volume_tests(table) for task, table in volumes.items()
+}
 question = beyond.VOLUMES_OR_SLICES
 said = beyond.counted(tests, question, question.removesuffix("?"))
 Markdown(said or "*No pair of these networks has records here.*")
@@ -521,8 +521,8 @@ steps = {
     / max(1, more - fewest)
     for user in users
 }
-# In thousandths of Dice for one label. A point says less than a box, so
-# more is left that only labels can teach, unless the box is a poor one.
+# In thousandths of Dice for one label; the user with the largest number of
+# a row is the one for whom labels do most.
 (1000 * pd.DataFrame(steps).drop(index="SAM")).round(2)
 
 # %% [markdown]
@@ -534,9 +534,11 @@ steps = {
 # %% tags=["hide-cell"]
 strict = boxes.tolerance_table(box_cases, fall=0.02)["overlap"]
 usual = limits["overlap"]
-# The smaller the overlap, the more a system bears; nothing in a row where
-# Dice never falls so far.
-pd.DataFrame({"five hundredths": usual, "two": strict}).round(2)
+both = pd.DataFrame({"five hundredths": usual, "two hundredths": strict})
+# Place one bears most: Dice never falls so far (nan), or at the smallest
+# overlap. Compare the places of the two columns.
+places = both.fillna(0).rank().astype(int).add_suffix(", place")
+both.round(2).join(places)
 
 # %% [markdown]
 # ### Exercise 3: how many patients?

@@ -11,17 +11,21 @@ import pandas as pd
 
 from samnb.reports import med_sa_thickness as thickness
 from samnb.reports.lunch import AUTOMATIC, ORACLE
-from samnb.reports.lunch_findings import VERDICTS
 from samnb.reports.lunch_tests import FIRST, SECOND, TIE, UNKNOWN, Compared, questions_tested
 from samnb.reports.med_sa import TASKS, of_task, track_of
 from samnb.reports.med_sa_few import words_of
+from samnb.reports.med_sa_real import TOO_FEW, UNRANKED
 from samnb.reports.paper_med_sa import row_name
 from samnb.reports.systems import parse
 
 ADAPTERS, WHOLE = "Med-SA", "MedSAM"
 IN_VOLUMES = ("3D U-Net, nnU-Net's layout", "UNETR", "Swin UNETR")  # of networks that work alone
+IN_SLICES = ("nnU-Net", "TransUNet")
 VOLUMES_OR_SLICES = "Alone, in volumes or in slices?"
-MORE = {FIRST: "more", SECOND: "less", TIE: "a tie", UNKNOWN: "of one seed, so not decided"}
+ONE_SEED = "undecided (one seed)"
+VERDICTS = {FIRST: "ahead", TIE: "a tie", SECOND: "behind", UNKNOWN: ONE_SEED,
+            TOO_FEW: "undecided (too few patients)"}  # fmt: skip
+MORE = {FIRST: "more", SECOND: "less", TIE: "a tie", UNKNOWN: ONE_SEED}
 COLUMNS = ["difference", "low", "high", "spread", "better"]
 
 
@@ -76,7 +80,7 @@ def counted(tests: Mapping[str, pd.DataFrame], question: str | None, opening: st
     parts = []
     for place, table in tests.items():
         found = table if question is None else table[table.index == question]
-        found = found[~found["better"].str.startswith("not ranked")]
+        found = found[~found["better"].str.startswith(UNRANKED)]
         if found.empty:
             continue
         counts = Counter(_verdict(better) for better in found["better"])
@@ -101,27 +105,27 @@ def by_labels(tests: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     return {name: table[[each == name for each in labels]] for name in dict.fromkeys(labels)}
 
 
-def volume_tests(cases: pd.DataFrame, task: str) -> pd.DataFrame:
-    """Networks that see a volume at once against those that see its slices; nobody prompts either.
-
-    cases: of `med_sa.all_cases`; task: one of volumes.
-    """
-    chosen = of_task(cases, task)
-    alone = [name for name in chosen["system"].unique() if track_of(name) == AUTOMATIC]
-    flat = [name for name in alone if name not in IN_VOLUMES]
-    pairs = [(deep, name) for deep in IN_VOLUMES for name in flat]
-    return questions_tested({VOLUMES_OR_SLICES: pairs}, chosen, track=track_of)
-
-
 def alone_in_volumes(cases: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """By task of volumes: a patient's means of who works alone, for `med_sa_figures.rows_chart`."""
+    """By task of volumes: a patient's means of networks that learn masks and need no prompt.
+
+    cases: of `med_sa.all_cases`; the table is as of `med_sa.of_task`.
+    """
     found = {}
     for task in (name for name, settings in TASKS.items() if settings.volumes):
         chosen = of_task(cases, task)
-        alone = chosen[[track_of(name) == AUTOMATIC for name in chosen["system"]]]
-        if len(alone):
-            found[task] = alone
+        chosen = chosen[chosen["system"].isin([*IN_VOLUMES, *IN_SLICES])]
+        if len(chosen):
+            found[task] = chosen
     return found
+
+
+def volume_tests(alone: pd.DataFrame) -> pd.DataFrame:
+    """Networks that see a volume at once, each against those that see its slices.
+
+    alone: of one task, as of `alone_in_volumes`. The question is VOLUMES_OR_SLICES.
+    """
+    pairs = [(deep, flat) for deep in IN_VOLUMES for flat in IN_SLICES]
+    return questions_tested({VOLUMES_OR_SLICES: pairs}, alone, track=track_of)
 
 
 def thickness_said(cases: pd.DataFrame) -> list[str]:
@@ -142,27 +146,29 @@ def thickness_said(cases: pd.DataFrame) -> list[str]:
     return said
 
 
-def automatic_said(table: pd.DataFrame, tests: pd.DataFrame) -> list[str]:
-    """Of `med_sa_automatic.automatic_table` and `automatic_tests`: levels, and a click's price."""
-    if table.empty:
-        return []
-    levels = ", ".join(f"{name} {dice:.2f}" for name, dice in table["dice"].items())
-    said = [f"Tumours in whole scans, Dice: {levels}."]
+def price_said(tests: pd.DataFrame) -> str:
+    """What it costs that a map clicks; tests: of `med_sa_automatic.automatic_tests`."""
     prices = [
         f"{row.second} {row.difference:+.3f} ({row.low:+.3f} to {row.high:+.3f})"
         for row in tests.itertuples()
         if track_of(row.first) == ORACLE and track_of(row.second) == AUTOMATIC
     ]
-    if prices:
-        said.append(f"What a map's click costs, told minus alone: {'; '.join(prices)}.")
-    groups = {name: table for name, table in tests.groupby(level=0, sort=False)}
-    return [*said, *filter(None, [counted(groups, None, "Of those that work alone")])]
+    if not prices:
+        return ""
+    return f"The price of a map's click, told minus alone, in whole scans: {'; '.join(prices)}."
+
+
+def alone_said(tests: pd.DataFrame) -> list[str]:
+    """A sentence for each question about who works alone; tests: as of `price_said`."""
+    return [
+        counted({"brain tumour": tests}, question, question.removesuffix("?"))
+        for question in dict.fromkeys(tests.index)
+    ]
 
 
 def real_said(tests: Mapping[str, pd.DataFrame], asked: Sequence[str]) -> list[str]:
-    """A sentence for each of the questions that has pairs; tests: of `set_tests`, by set."""
-    said = [counted(tests, question, question.removesuffix("?")) for question in asked]
-    return [sentence for sentence in said if sentence]
+    """A sentence for each question, empty without pairs; tests: of `set_tests`, by set."""
+    return [counted(tests, question, question.removesuffix("?")) for question in asked]
 
 
 def without_records(found: Mapping[str, bool], size: str) -> list[str]:
@@ -184,11 +190,12 @@ def in_lines(said: Iterable[str]) -> str:
 
 
 def _verdict(better: str) -> str:
-    return VERDICTS.get(better, better)
+    return VERDICTS[better]
 
 
 def _listed(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in counts.items())
+    """Such as "ahead 3, a tie 21", in the order of VERDICTS."""
+    return ", ".join(f"{name} {counts[name]}" for name in VERDICTS.values() if name in counts)
 
 
 def _more(found: Compared) -> str:

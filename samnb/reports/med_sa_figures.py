@@ -14,7 +14,7 @@ from samnb.reports import lunch_figures
 from samnb.reports.lunch import ORACLE
 from samnb.reports.lunch_study import Shown
 from samnb.reports.lunch_tests import FIRST, SECOND, TIE
-from samnb.reports.med_sa import PROMPTED, TASKS, of_task, track_of
+from samnb.reports.med_sa import FLAT, PROMPTED, TASKS, of_task, track_of
 from samnb.reports.med_sa_ablation import VARIANTS, WHOLE_TITLE, ablation_cases
 from samnb.reports.med_sa_findings import alone
 from samnb.reports.paper_med_sa import row_name
@@ -213,7 +213,7 @@ def _row(axes: Axes, place: int, name: str, cases: pd.DataFrame) -> None:
         return
     found = patient_interval(cases, "dice").iloc[0]
     is_told = track_of(name) == ORACLE
-    look = _marker(name.partition(", ")[0] if is_told else name)
+    look = _marker(name.partition(", ")[0].removesuffix(FLAT) if is_told else name)
     if not is_told:
         look["markerfacecolor"] = "none"
     axes.hlines(place, found["low"], found["high"], color=look["color"], linewidth=2)
