@@ -17,10 +17,10 @@
 # (chapter-where)=
 # # Where adapters help
 #
-# A clinic has five outlined pictures, not a hundred. Its doctors draw boxes in a hurry. Its {term}`slices <slice>` lie far
-# apart, and at night nobody is there who could click. Are adapters still the part of SAM that one should
-# train? The tables of Med-SA {cite}`wu2023medsa` do not ask this. Here the same systems are asked, on the
-# same phantoms, and at the end on real images.
+# A clinic has five outlined pictures, not a hundred. Its doctors draw boxes in a hurry. Its
+# {term}`slices <slice>` lie far apart, and at night nobody is there who could click. Are adapters still the
+# part of SAM that one should train? The tables of Med-SA {cite}`wu2023medsa` do not ask this. Here the same
+# systems are asked, on the same phantoms, and at the end on real images.
 
 # %% tags=["parameters"]
 PROFILE = "pocket"
@@ -42,7 +42,7 @@ from samnb.reports import med_sa_boxes as boxes
 from samnb.reports import med_sa_few as few
 from samnb.reports import med_sa_thickness as thickness
 from samnb.reports.files import write_figure
-from samnb.reports.lunch_tests import in_words
+from samnb.reports.lunch_tests import FIRST, SECOND, in_words
 
 # %% tags=["hide-input"]
 from samnb.reports.med_sa_study import (
@@ -173,10 +173,11 @@ figures["leads"] = med_sa_figures.leads_chart(leads)
 #
 # ## Few labels: adapters, LoRA, or all of SAM?
 #
-# Adapters and {term}`LoRA` are two ways to train little. LoRA adds a correction of low rank to matrices that
-# SAM has, and can be merged into them. Adapters are layers of their own between them: they bend (there is a
-# ReLU in them), they know of the prompt, and they cannot be merged ([chapter 17](chapter-adapters)). To compare the
-# two, LoRA's rank was chosen such that it trains about as many numbers as Med-SA does. MedSAM trains SAM whole.
+# Adapters {cite}`houlsby2019adapters` and {term}`LoRA` {cite}`hu2022lora` are two ways to train little. LoRA
+# adds a correction of low rank to matrices that SAM has, and can be merged into them. Adapters are layers of their
+# own between them: they are not linear, they know of the prompt, and they cannot be merged ([chapter
+# 17](chapter-adapters)). To compare the two, LoRA's rank was chosen such that it trains about as many numbers as
+# Med-SA does. MedSAM trains SAM whole.
 #
 # All three learn on the phantoms of skin, from the same five labelled pictures, from fifty, or from all.
 
@@ -186,7 +187,8 @@ seeds = skin.profile.seeds if skin else None
 for user in users:
     name = f"few-{user.replace(' ', '-')}"
     tables[name] = few.label_table(few_cases, counts, labelled, user, seeds)
-styled(tables["few-random-point"], "Dice on skin, told one random point")
+shown = tables["few-random-point"].drop(columns="missing")
+styled(shown, "Dice on skin, told one random point")
 
 # %% [markdown]
 # *Trainable* is how many millions of numbers learn, and the next column how many more that is than in Med-SA.
@@ -202,8 +204,8 @@ else:
 
 # %% [markdown]
 # Read a panel from left to right for what labels buy, and from panel to panel for what a prompt buys. Where
-# the three curves lie closer together than the points of one of them, the choice is not theirs to make.
-# Here are the pairs of adapters and LoRA: the difference in Dice, and who is ahead.
+# the three curves lie closer together than the small points of one of them, another seed changes more than
+# another choice. Here are the pairs of adapters and LoRA: the difference in Dice, and who is ahead.
 
 # %%
 tables["adapters-lora"] = beyond.labels_and_users(few_tests, few.WHICH)
@@ -230,7 +232,7 @@ Markdown(beyond.in_lines(said))
 for user, table in few_tests.items():
     tables[f"few-{user.replace(' ', '-')}-tests"] = table
     print(f"told {user}")
-    display(in_words(table.reset_index(drop=True)))
+    display(in_words(table).set_index("pair"))
 
 # %% tags=["hide-output"]
 for user in users:
@@ -266,7 +268,7 @@ for question in dict.fromkeys(box_tests.index):
 Markdown(beyond.in_lines(said))
 
 # %% tags=["hide-output"]
-in_words(box_tests.reset_index(drop=True))
+in_words(box_tests).set_index("pair")
 
 # %% [markdown]
 # The overlap at which a system has lost five hundredths says nothing of its level: one that is poor with every
@@ -274,29 +276,39 @@ in_words(box_tests.reset_index(drop=True))
 #
 # ## Thick slices: does depth help there?
 #
-# {term}`SD-Trans` lets eight slices of a volume see one another ([chapter 18](chapter-depth)). In
-# [chapter 20](chapter-med-sa-results) you can see what it was worth where slices lie close together. Hospital
-# scans are often made in thick slices, and one could think both ways: a neighbour that is far away tells
-# something that the slice itself does not show; or it shows another part of the body, and is of no use.
+# {term}`SD-Trans` lets eight slices of a volume see one another ([chapter 18](chapter-depth)).
+# [Chapter 20](chapter-med-sa-results) asked what it is worth at one distance between slices. Hospital scans are
+# often made in thick slices, and one could think both ways: a neighbour that is far away tells something that
+# the slice itself does not show; or it shows another part of the body, and is of no use.
 #
 # The phantoms of brain tumours are cut into slices that lie two, four and eight millimetres apart. For each of
 # these {term}`spacings <spacing>` Med-SA is trained with attention over depth and without, all else being equal.
+# What grows is the distance between neighbours, with a little blur, and how much of the head eight slices
+# cover; the truth stays that of one slice.
 
 # %%
+leaders = {FIRST: "with depth", SECOND: "without"}
+shown = {}
 for user in (POINT, BOX):
-    name = f"thickness-{user.replace(' ', '-')}"
-    tables[name] = thickness.thickness_table(thick_cases, user)
-shown = tables["thickness-random-point"].drop(columns="p")
-styled(shown, "Dice of tumours in volumes, told one random point")
+    table = thickness.thickness_table(thick_cases, user)
+    tables[f"thickness-{user.replace(' ', '-')}"] = table
+    shown[user] = table.replace({"better": leaders}).drop(
+        columns=["frozen", "frozen_deviation", "p"]
+    )
+styled(
+    shown[POINT].rename_axis("mm apart"),
+    "Dice of tumours in volumes, told one random point",
+)
 
 # %%
-shown = tables["thickness-box-0.75"].drop(columns="p")
-styled(shown, "Dice of tumours in volumes, told a box")
+styled(
+    shown[BOX].rename_axis("mm apart"),
+    "Dice of tumours in volumes, told a box of overlap three quarters",
+)
 
 # %% [markdown]
 # Compare within a row, and not down a column: with the spacing the grid changes, and the task with it. Only
-# *difference*, with depth minus without, may be followed down the column. In the last column *the first* is
-# with depth.
+# *difference*, with depth minus without, may be followed down the column. The last column says who is ahead.
 
 # %% mystnb={"figure": {"caption": "Above: Dice of brain tumours by the distance between slices, with attention over depth, without it, and of the frozen SAM. Below: what depth adds. A column for each user. Bars: interval over patients; small points: seeds.", "name": "fig-where-thickness"}, "image": {"alt": "Four panels: in the upper two, curves of Dice over distances between slices of two, four and eight millimetres, for three systems; in the lower two, the gain by depth around a line at zero."}} tags=["hide-input"]
 if len(thick_cases):
@@ -386,12 +398,12 @@ Markdown(beyond.in_lines([beyond.price_said(alone_tests), *said]))
 
 # %% tags=["hide-output"]
 tables["alone-tests"] = alone_tests
-in_words(alone_tests.reset_index(drop=True))
+in_words(alone_tests).set_index("pair")
 
 # %% [markdown]
-# A pair of a told system with one that works alone has numbers, and no winner. The pairs that can be ranked
-# are those below it: what Med-SA adds to the map, and whether a map with Med-SA behind it comes near a
-# network that has simply learned the masks.
+# A pair of a told system with one that works alone has numbers, and no winner. Two that work alone can be ranked:
+# with mirrors and without, Med-SA behind a map and the map itself, and, at the end, both against a network that
+# has simply learned the masks.
 #
 # ## Volumes without a prompt
 #
@@ -422,17 +434,18 @@ said = beyond.counted(tests, question, question.removesuffix("?"))
 Markdown(said or "*No pair of these networks has records here.*")
 
 # %% [markdown]
-# *Ahead* is the network that sees volumes. Those have one seed, so most of what the patients would decide stays
-# undecided; and they had a budget of the study's, not one at which their validation stopped rising. So these rows
-# are no measure of UNETR, but of what a clinic would get that trains it for as long as Med-SA.
+# *Ahead* is the network that sees volumes. With one seed a pair stays undecided whatever the patients say. And
+# all of them had a budget of the study's, not one at which their validation stopped rising. So these rows are no
+# measure of UNETR, but of what a clinic would get that trains it for as long as Med-SA.
 #
 # (where-real)=
 # ## And on real images?
 #
-# The same systems with the same settings learn from small real sets: organs of the belly and brain tumours in MR
-# volumes, FLAIR slices of brains of one institution, tested there and at another one, moles seen through a
-# dermoscope, and polyps seen through an endoscope. Of these pictures only numbers may be shown. Sets without a
-# record are left out, and named above.
+# The same systems with the same settings learn from small real sets: organs of the belly in MR volumes
+# {cite}`kavur2021chaos`, brain tumours in MR volumes {cite}`menze2015brats`, FLAIR slices of brains
+# {cite}`buda2019lgg` of one institution, tested there and at another one, skin lesions seen through a dermoscope
+# {cite}`mendonca2013ph2`, and polyps seen through an endoscope {cite}`jha2020kvasir`. Of these pictures only numbers
+# may be shown. Sets without a record are left out, and named at the top of this page.
 
 # %%
 tables["real"] = med_sa_real.sets_overview(real, [POINT, BOX])
@@ -470,13 +483,14 @@ for title in sets:
     name = "real-" + title.replace(", ", "-").replace(" ", "-")
     tables[name] = med_sa_real.set_table(real, title, profile.seeds)
     shown = tables[name].drop(columns=["track", "patients", "seeds"])
-    display(styled(shown, title.capitalize()))
+    display(styled(shown, title[0].upper() + title[1:]))
 
 # %% tags=["hide-output"]
 for title, table in real_tests.items():
     name = "real-" + title.replace(", ", "-").replace(" ", "-")
     tables[f"{name}-tests"] = table
-    display(in_words(table.reset_index(drop=True)))
+    print(title)
+    display(in_words(table).set_index("pair"))
 
 # %% [markdown]
 # A real set here is small, and each comes from one place. Where phantoms and real images agree in an order,
@@ -492,7 +506,7 @@ for title, table in real_tests.items():
 # | what happens between its two boxes, and below | eight overlaps |
 # | how far apart the slices of its volumes were | three distances, each with depth and without |
 # | how it would work without a user | a map clicks, and the network is the same |
-# | deviation over trainings | three seeds, where the profile has them |
+# | deviation over trainings | the seeds of the profile |
 #
 # ## What we would do
 #
