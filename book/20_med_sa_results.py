@@ -498,4 +498,4 @@ print(f"{len(tables) + 1} tables, {len(figures)} figures")
 # - How far SAM gets without training: [Mazurowski and others, an experimental study](https://doi.org/10.1016/j.media.2023.102918).
 # - Baselines and their budgets: [Isensee and others, nnU-Net revisited](https://doi.org/10.1007/978-3-031-72114-4_47).
 #
-# **Next:** [run it yourself](run_it.md).
+# **Next:** [where adapters help](chapter-where).

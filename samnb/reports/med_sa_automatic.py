@@ -63,7 +63,7 @@ def whole_scans(study: Study | None) -> pd.DataFrame:
 
 def where_it_clicks(study: Study | None) -> pd.DataFrame:
     """What the classifiers know of *whether*, and of *where*: `where_maps_point`, over seeds."""
-    if study is None:
+    if study is None or not study.made:  # what nobody was asked about need not be drawn
         return pd.DataFrame()
     table = where_maps_point(study.made, CLASSIFIERS, study.slices, study.cohort)
     return table.groupby(level="system", sort=False).mean().rename_axis("System")
@@ -71,7 +71,7 @@ def where_it_clicks(study: Study | None) -> pd.DataFrame:
 
 def tested_slices(study: Study | None) -> int:
     """How many slices the test scans have; those that `slice_cases` lacks are rightly empty."""
-    if study is None:
+    if study is None or not study.made:
         return 0
     return len(study.slices.rows_of(cohort_split(study.profile, study.cohort).test))
 
@@ -116,6 +116,12 @@ def _counted(slices: pd.DataFrame, tested: int) -> Mapping[str, float]:
         "missed": 100 * shown["dice"].eq(0).mean(),
         "false_alarms": 100 * len(others) / empty,
     }
+
+
+def silence(slices: pd.DataFrame, tested: int) -> float:
+    """Dice over every slice of whoever never answers: the share that is rightly empty."""
+    shown = slices[slices["label"] == 1].drop_duplicates(["scan", "slice"])
+    return 1 - len(shown) / tested if tested else float("nan")
 
 
 def clicks(slices: pd.DataFrame, system: str) -> pd.DataFrame:

@@ -24,6 +24,7 @@ STUDY = "med-sa-few"
 ADAPTERS, LORA, WHOLE = "Med-SA", "Med-LoRA", "MedSAM"
 SYSTEMS = (ADAPTERS, LORA, WHOLE)
 WHICH = "Adapters or LoRA?"  # the question of this page
+COLUMNS = 2  # of panels
 ASIDE = {ADAPTERS: 0.94, LORA: 1.0, WHOLE: 1.06}  # of the points of seeds, so that none is hidden
 
 
@@ -115,16 +116,20 @@ def label_chart(
     labelled: Sequence[int],
     every: int,
     users: Sequence[str],
-    height: float = 3.4,
+    height: float = 3.0,
 ) -> Figure:
-    """Dice against labelled pictures, a panel for each user; lines: means, points: seeds.
+    """Dice against labelled pictures, a panel for each user, two in a row.
 
+    Lines: means, points: seeds.
     every: how many pictures are meant by all. The level line is SAM as it is, which learns nothing.
     """
-    figure, grid = panels(1, len(users), height, sharey=True, squeeze=False)
+    rows = -(-len(users) // COLUMNS)
+    figure, grid = panels(rows, min(COLUMNS, len(users)), height, sharey=True, squeeze=False)
+    for axes in grid.flat[len(users) :]:
+        axes.set_axis_off()
     counts = [*sorted(labelled), None]
     places = dict(zip(counts, [*sorted(labelled), every], strict=True))
-    for axes, user in zip(grid[0], users, strict=True):
+    for axes, user in zip(grid.flat, users, strict=False):
         chosen = _asked(cases, user)
         frozen = chosen.loc[chosen["system"] == FROZEN, "dice"]
         if len(frozen):
@@ -137,7 +142,7 @@ def label_chart(
         axes.set_xticks(list(places.values()), texts)
         axes.set_xticks([], minor=True)
         axes.set_title(f"told: {user}")
-        label(axes, "Labelled pictures", "Dice" if axes is grid[0, 0] else "")
+        label(axes, "Labelled pictures", "Dice" if axes in grid[:, 0] else "")
     handles, texts = grid[0, -1].get_legend_handles_labels()
     if handles:
         figure.legend(handles, texts, loc="outside lower center", ncols=4)

@@ -1,5 +1,6 @@
-"""Figures of Med-SA: Dice against the overlap of the box, the answers, and table 3 as a chart."""
+"""Figures of Med-SA: Dice by task and by box, its lead, the answers, and table 3 as a chart."""
 
+from collections.abc import Mapping, Sequence
 from textwrap import wrap
 
 import numpy as np
@@ -12,7 +13,8 @@ from samnb.evaluation.statistics import patient_interval
 from samnb.reports import lunch_figures
 from samnb.reports.lunch import ORACLE
 from samnb.reports.lunch_study import Shown
-from samnb.reports.med_sa import PROMPTED, TASKS, of_task, track_of
+from samnb.reports.lunch_tests import FIRST, SECOND, TIE
+from samnb.reports.med_sa import FLAT, PROMPTED, TASKS, of_task, track_of
 from samnb.reports.med_sa_ablation import VARIANTS, WHOLE_TITLE, ablation_cases
 from samnb.reports.med_sa_findings import alone
 from samnb.reports.paper_med_sa import row_name
@@ -21,6 +23,13 @@ from samnb.reports.style import GRID_DOTS_PER_INCH, INK, label, panels, system_l
 BOX, POINT = "box ", "random point"
 COLUMNS = 3  # of panels
 COLOUR = system_look("Med-SA")["color"]
+# Who is ahead: colour, marker, whether it is filled.
+LEADS = {
+    "Med-SA ahead": (COLOUR, "o", True),
+    "MedSAM ahead": (system_look("MedSAM")["color"], "D", True),
+    "a tie": (INK, "o", False),
+    "not decided": (INK, "x", True),
+}
 
 
 def overlap_chart(cases: pd.DataFrame, height: float = 2.3) -> Figure:
@@ -73,13 +82,16 @@ def ablation_chart(cases: pd.DataFrame, user: str = POINT, height: float = 3.0) 
     return figure
 
 
-def levels_chart(cases: pd.DataFrame, user: str = POINT) -> Figure:
+def levels_chart(
+    cases: pd.DataFrame, user: str = POINT, among: Sequence[str] = tuple(TASKS)
+) -> Figure:
     """Dice of every task: who was told by this user, and the best who works alone.
 
-    cases: of `med_sa.all_cases`. Bars: 95 % interval over patients. Filled markers are oracles, the
-    hollow one is not: its distance to them is not a gain of a method.
+    cases: of `med_sa.all_cases`; among: the tasks, as far as they have cases. Bars: 95 % interval
+    over patients. Filled markers are oracles, the hollow one is not: its distance to them is not a
+    gain of a method.
     """
-    tasks = [task for task in TASKS if len(of_task(cases, task))]
+    tasks = [task for task in among if len(of_task(cases, task))]
     figure, axes = panels(panel_height=0.6 + 0.62 * max(1, len(tasks)))
     rows = {name: row_name(name, user) for name in PROMPTED}
     for place, task in enumerate(tasks):
@@ -93,6 +105,48 @@ def levels_chart(cases: pd.DataFrame, user: str = POINT) -> Figure:
     label(axes, f"Dice; filled: told {user}; hollow: the best that works alone")
     handles = [Line2D([], [], linestyle="", label=name, **_marker(name)) for name in PROMPTED]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=8.5)
+    return figure
+
+
+def leads_chart(leads: Mapping[str, pd.DataFrame]) -> Figure:
+    """Med-SA minus MedSAM in Dice: a row for each place, a panel for each user, who told both.
+
+    leads: of `med_sa_beyond.leads`, by user. Bars: 95 % interval over patients; right of the line
+    adapters are better.
+    """
+    places = list(dict.fromkeys(place for table in leads.values() for place in table.index))
+    height = 1.2 + 0.27 * max(1, len(places))
+    figure, grid = panels(1, max(1, len(leads)), height, squeeze=False, sharex=True, sharey=True)
+    for axes, (user, table) in zip(grid[0], leads.items(), strict=False):
+        for place, row in table.iterrows():
+            _lead(axes, places.index(place), row)
+        axes.axvline(0, color=INK, linewidth=1)
+        axes.set_title(f"told: {user}")
+        label(axes, "Dice, Med-SA minus MedSAM")
+    grid[0, 0].set_yticks(range(len(places)), places, fontsize=9)
+    grid[0, 0].set_ylim(len(places) - 0.4, -0.6)
+    handles = [Line2D([], [], linestyle="", label=name, **_sign(name)) for name in LEADS]
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=9)
+    return figure
+
+
+def rows_chart(cases: Mapping[str, pd.DataFrame], rows: Sequence[str]) -> Figure:
+    """Dice of these rows (a system, and who told it) from top to bottom, a panel for each key.
+
+    cases: system (the name of the row), seed, patient, dice. Filled markers are oracles, hollow
+    ones work alone. Bars: 95 % interval over patients; small points: seeds.
+    """
+    there = [name for name in rows if any(table["system"].eq(name).any()
+                                          for table in cases.values())]  # fmt: skip
+    height = 0.9 + 0.34 * max(1, len(there))
+    figure, grid = panels(1, max(1, len(cases)), height, squeeze=False, sharey=True)
+    for axes, (title, table) in zip(grid[0], cases.items(), strict=False):
+        for place, name in enumerate(there):
+            _row(axes, place, name, table[table["system"] == name])
+        axes.set_title(title)
+        label(axes, "Dice")
+    grid[0, 0].set_yticks(range(len(there)), there, fontsize=9)
+    grid[0, 0].set_ylim(len(there) - 0.4, -0.6)
     return figure
 
 
@@ -140,6 +194,35 @@ def _level(axes: Axes, place: float, cases: pd.DataFrame, system: str, row: str)
     if row == system:
         axes.annotate(system, (found["high"], place), (5, 0), textcoords="offset points",
                       va="center", fontsize=8)  # fmt: skip
+
+
+def _lead(axes: Axes, place: int, row: pd.Series) -> None:
+    names = {FIRST: "Med-SA ahead", SECOND: "MedSAM ahead", TIE: "a tie"}
+    look = _sign(names.get(row["better"], "not decided"))
+    axes.hlines(place, row["low"], row["high"], color=look["color"], linewidth=2)
+    axes.plot(row["difference"], place, linestyle="", **look)
+
+
+def _sign(name: str) -> dict[str, object]:
+    """The marker of a verdict."""
+    colour, marker, filled = LEADS[name]
+    inside = colour if filled else "none"
+    return {"color": colour, "marker": marker, "markersize": 7, "markerfacecolor": inside}
+
+
+def _row(axes: Axes, place: int, name: str, cases: pd.DataFrame) -> None:
+    if cases.empty:
+        return
+    found = patient_interval(cases, "dice").iloc[0]
+    is_told = track_of(name) == ORACLE
+    look = _marker(name.partition(", ")[0].removesuffix(FLAT) if is_told else name)
+    if not is_told:
+        look["markerfacecolor"] = "none"
+    axes.hlines(place, found["low"], found["high"], color=look["color"], linewidth=2)
+    axes.plot(found["mean"], place, **look, markersize=8, linestyle="")
+    of_seed = cases.groupby("seed")["dice"].mean()
+    if len(of_seed) > 1:
+        axes.plot(of_seed, [place + 0.25] * len(of_seed), ".", color=INK, markersize=5)
 
 
 def _marker(system: str) -> dict[str, object]:

@@ -13,7 +13,15 @@ import pandas as pd
 from samnb.reports.lunch import AUTOMATIC, all_scans
 from samnb.reports.lunch_real import every_slice
 from samnb.reports.lunch_tests import questions_tested
-from samnb.reports.med_sa import FLAT, Task, all_cases, of_task, own_table, track_of
+from samnb.reports.med_sa import (
+    FLAT,
+    PROMPTED,
+    Task,
+    all_cases,
+    of_task,
+    own_table,
+    track_of,
+)
 from samnb.reports.med_sa_ablation import Variant, variant_of
 from samnb.reports.med_sa_tests import OWN
 from samnb.reports.paper_med_sa import prompt_users, row_name
@@ -44,11 +52,11 @@ SETS = {
 }
 
 
-def read_real_cases() -> pd.DataFrame:
+def read_real_cases(size: str = "real") -> pd.DataFrame:
     """What the records of the real studies measured; as `real_cases` of all that are there."""
     made = {}
     for name in dict.fromkeys(settings.study for settings in SETS.values()):
-        profile = load_profile("real", name)
+        profile = load_profile(size, name)
         made[name] = (all_records(profile), profile)
     return real_cases(made)
 
@@ -88,6 +96,24 @@ def set_table(cases: pd.DataFrame, title: str, seeds: Sequence[int] | None = Non
     if not cases["task"].eq(title).any():
         return pd.DataFrame()
     return own_table(cases, title, SETS[title].volumes, seeds)
+
+
+def sets_overview(cases: pd.DataFrame, users: Sequence[str]) -> pd.DataFrame:
+    """Dice by system (rows) and set (columns), of who was told by these users, or by nobody.
+
+    Places are within a track of a set; a set without cases has no column.
+    """
+    columns = {}
+    for title in SETS:
+        table = set_table(cases, title)
+        if len(table):
+            columns |= {title: table["dice"], f"{title}_place": table["dice_place"]}
+    if not columns:
+        return pd.DataFrame()
+    rows = list(dict.fromkeys(name for column in columns.values() for name in column.index))
+    told = {row_name(system, user) for user in users for system in (*PROMPTED, OWN + FLAT)}
+    wanted = [name for name in rows if track_of(name) == AUTOMATIC or name in told]
+    return pd.DataFrame(columns).reindex(wanted).rename_axis("System")
 
 
 def real_questions(rows: Sequence[str] = ()) -> dict[str, list[tuple[str, str]]]:

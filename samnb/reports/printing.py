@@ -87,6 +87,13 @@ COLUMNS = {
     "brain tumour": Column("Tumour", better="high"),
     "thyroid nodule": Column("Nodule", better="high"),
     "melanoma": Column("Skin", better="high"),
+    # Its real images.
+    "belly, MR volumes": Column("Belly", better="high"),
+    "brains, MR volumes": Column("Brain", better="high"),
+    "brains, FLAIR slices": Column("FLAIR", better="high"),
+    "brains, another institution": Column("FLAIR, elsewhere", better="high"),
+    "skin": Column("Skin", better="high"),
+    "polyps": Column("Polyps", better="high"),
     # Beyond its paper: thick slices, and clicks of a map.
     "frozen": Column("SAM"),
     "flat": Column("Without depth"),
