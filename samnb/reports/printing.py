@@ -97,6 +97,26 @@ COLUMNS = {
     "share": Column("Share, %", 1),
     "told_dice": Column("Dice if told"),
     "cost": Column("Cost of Dice"),
+    # The sets, transfers and clicks of M-SAM.
+    "BraTS 2021": Column("BraTS 2021", better="high"),
+    "KiTS19": Column("KiTS19", better="high"),
+    "MSD Lung": Column("Lung", better="high"),
+    "MSD Pancreas": Column("Pancreas", better="high"),
+    "LiTS": Column("LiTS", better="high"),
+    "MSD Hepatic": Column("Hepatic", better="high"),
+    "Lung100": Column("Second lung", better="high"),
+    "source": Column("Dice, source"),
+    "before": Column("Dice, target"),
+    "after": Column("Dice, transferred"),
+    "change": Column("Change"),
+    "rate": Column("Change, %", 1),
+    "paper_before": Column("Paper: before", 4),
+    "paper_after": Column("Paper: after", 4),
+    "paper_change": Column("Paper: change", 4),
+    "paper_rate": Column("Paper: %", 2),
+    "tuned": Column("Paper: trained, %", 2),
+    "honest": Column("Dice, without the truth", better="high"),
+    "cropped": Column("Dice, cropped by the truth"),
 }
 
 
