@@ -13,9 +13,17 @@ import numpy as np
 import pandas as pd
 
 from samnb.reports.lunch import in_columns
-from samnb.reports.lunch_tests import Compared, compared, is_frozen
-from samnb.reports.m_sam import of_set, system_of, track_in_words
-from samnb.reports.m_sam_names import MOST, PROMPTED, TRANSFERS, clicks
+from samnb.reports.lunch_tests import (
+    FIRST,
+    SECOND,
+    TIE,
+    Compared,
+    compared,
+    is_frozen,
+    questions_tested,
+)
+from samnb.reports.m_sam import of_set, system_of, track_in_words, track_of
+from samnb.reports.m_sam_names import MOST, OWN, PROMPTED, TRANSFERS, clicks
 from samnb.reports.paper_m_sam import note, published_transfer
 from samnb.reports.paper_med_sa import row_name
 
@@ -78,6 +86,32 @@ def compared_sides(cases: pd.DataFrame, transfer: str, row: str) -> Compared | N
     return _compared(sides(cases, transfer), row)
 
 
+def losses(cases: pd.DataFrame, transfer: str) -> pd.DataFrame:
+    """What every patient of the target gains (dice < 0: loses) by a training on the source.
+
+    A row per system, seed and patient that both trainings have; dice: after minus before.
+    """
+    found, keys = sides(cases, transfer), ["system", "seed", "patient"]
+    both = found.after.merge(found.before, on=keys, suffixes=("", "_before"))
+    return both[keys].assign(dice=both["dice"] - both["dice_before"])
+
+
+def loss_tests(cases: pd.DataFrame, number: int = MOST) -> pd.DataFrame:
+    """Does M-SAM lose less than others on the way to another set? The transfer is the index.
+
+    The first of a pair loses less where its difference is above nothing. See
+    `lunch_tests.paired_tests`: who was told where gets no verdict over who works alone.
+    """
+    own, tables = _row(OWN, number), []
+    for transfer in TRANSFERS:
+        found = losses(cases, transfer)
+        rows = [row for row in found["system"].unique()
+                if row == _row(system_of(row), number) and not is_frozen(row)]  # fmt: skip
+        pairs = {transfer: [(own, row) for row in rows if row != own]}
+        tables.append(questions_tested(pairs, found, "dice", track_of))
+    return pd.concat([each for each in tables if len(each)] or tables[:1])
+
+
 def mean_rates(cases: pd.DataFrame, names: Sequence[str], number: int = MOST) -> pd.Series:
     """By row: the mean over these transfers of the change in percent; of rows that have all."""
     rates = [transfer_table(cases, name, number).get("rate", pd.Series(dtype=float))
@@ -99,7 +133,7 @@ def _ours(found: Sides, name: str) -> Mapping[str, object]:
             "better": ""
         }
     mean, low, high = test.difference
-    verdict = {"the second": LOST, "the first": "gained", "a tie": KEPT}
+    verdict = {SECOND: LOST, FIRST: "gained", TIE: KEPT}
     return means | {"change": mean, "change_low": low, "change_high": high,
                     "rate": 100 * mean / means["before"],
                     "better": verdict.get(test.better(), test.better())}  # fmt: skip
