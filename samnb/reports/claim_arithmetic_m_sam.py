@@ -45,12 +45,20 @@ def second_best(evidence: Evidence, metric: str, second: Mapping[str, str]) -> F
     return Finding(FAILS if wrong else HOLDS, "; ".join(said))
 
 
+def prints_over(evidence: Evidence, cohort: str, metric: str, system: str, bound: float) -> Finding:
+    """The paper prints more than a bound."""
+    if not evidence.published:
+        return OWN_ARITHMETIC
+    value = evidence.tables[cohort].loc[system, metric]
+    return Finding(HOLDS if value > bound else FAILS, f"{system} {value:.4f}, bound {bound:g}")
+
+
 def varies_more(
     evidence: Evidence, cohorts: Sequence[str], metric: str, systems: Sequence[str], than: str
 ) -> Finding:
     """From the worst to the best cohort every system spans more than `than` does."""
     if not evidence.published:
-        return Finding(UNTESTABLE, "how much harder one set is than another is our phantoms' choice")
+        return Finding(UNTESTABLE, "how hard our phantoms of a set are was our choice")
     table = pd.DataFrame({name: evidence.tables[name][metric] for name in cohorts})
     spans = table.max(axis=1) - table.min(axis=1)
     pairs = [Pair(HOLDS if spans[name] > spans[than] else FAILS,
@@ -60,7 +68,7 @@ def varies_more(
 
 
 def below_mean(evidence: Evidence, cohort: str, metric: str, system: str) -> Finding:
-    """A system's number lies below the mean of all; said with the median, and without the largest."""
+    """A system's number lies below the mean; said with the median and without the largest."""
     if not evidence.published:
         return OWN_ARITHMETIC
     values = evidence.tables[cohort][metric].dropna()
@@ -140,8 +148,9 @@ def before_is_the_sources(
                 known = _scores(evidence, name, system)
                 if known:
                     same[side].append(before in known)
-                    words.append(f"{transfer}, {system}: before {100 * before:.2f}, on its {side} "
-                                 f"{' or '.join(f'{100 * score:.2f}' for score in known)}")  # fmt: skip
+                    scores = " or ".join(f"{100 * score:.2f}" for score in known)
+                    before_is = f"before {100 * before:.2f}, on its {side} {scores}"
+                    words.append(f"{transfer}, {system}: {before_is}")
     verdict = HOLDS if all(same["source"]) else OTHERWISE if all(same["target"]) else FAILS
     return Finding(verdict, "; ".join(words))
 
@@ -169,8 +178,8 @@ def not_printed(evidence: Evidence, words: str) -> Finding:
 
 ARITHMETIC: dict[str, Rule] = {
     rule.__name__: rule
-    for rule in (second_best, varies_more, below_mean, from_below, about, sum_of, none_of,
-                 differences, rates, before_is_the_sources, same_number, not_printed)
+    for rule in (second_best, prints_over, varies_more, below_mean, from_below, about, sum_of,
+                 none_of, differences, rates, before_is_the_sources, same_number, not_printed)
 }  # fmt: skip
 
 

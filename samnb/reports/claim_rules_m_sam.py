@@ -31,7 +31,7 @@ from samnb.reports.lunch_tests import SECOND, compared
 PRINTED = 0.00005 + 1e-9  # half a last digit of Dice and IoU, as the tables print them
 NEAR = 0.01  # "nearly identical": within a point, which is our reading of the words
 SHOWN = 3
-CLICKS = " clicks"  # behind a system that got fewer than the paper's ten
+CLICKS = ", clicks "  # between a system and their number, where they are fewer than the paper's ten
 
 
 def ahead_apart(
@@ -132,7 +132,8 @@ def loses(
     found = in_count(pairs, "lose it")
     if not points or not any(points):
         return found
-    return Finding(found.verdict, f"{found.numbers}; in points {sum(points)} of {len(points)} do not")
+    in_points = f"in points {sum(points)} of {len(points)} do not"
+    return Finding(found.verdict, f"{found.numbers}; {in_points}")
 
 
 def of_single_cases(evidence: Evidence, cohorts: Sequence[str], systems: Sequence[str]) -> Finding:
@@ -270,7 +271,7 @@ def _fallen(evidence: Evidence, cohort: str, system: str) -> str:
 def _by_clicks(evidence: Evidence, cohort: str, system: str) -> list[str]:
     """The rows of a system on a set, from the fewest clicks to the most, which has no number."""
     names = evidence.tables.get(cohort, pd.DataFrame()).index
-    start = f"{system}, "
-    fewer = [name for name in names if name.startswith(start) and name.endswith(CLICKS)]
-    fewer.sort(key=lambda name: int(name.removeprefix(start).removesuffix(CLICKS)))
+    start = system + CLICKS
+    fewer = [name for name in names if name.startswith(start)]
+    fewer.sort(key=lambda name: int(name.removeprefix(start)))
     return [*fewer, *([system] if system in names else [])]

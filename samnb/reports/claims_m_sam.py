@@ -122,7 +122,7 @@ def _of_ours(cases: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def _named(cases: pd.DataFrame) -> pd.DataFrame:
-    """Rows under the paper's names: "M-SAM" of its ten clicks, "M-SAM, 3 clicks" of fewer."""
+    """Rows under the paper's names: "M-SAM" of its ten clicks, "M-SAM, clicks 3" of fewer."""
     names = {row: _paper_name(row) for row in cases["system"].unique()}
     return cases.assign(system=cases["system"].map(names))
 
@@ -132,4 +132,4 @@ def _paper_name(row: str) -> str:
     count = count_of(row.removeprefix(f"{own}, ")) if own != row else None
     if count is None:
         return row
-    return own if row.endswith(clicks(MOST)) else f"{own}, {count}{CLICKS}"
+    return own if row.endswith(clicks(MOST)) else f"{own}{CLICKS}{count}"

@@ -172,7 +172,8 @@ def users_compared(cases: pd.DataFrame, metric: str = "dice") -> pd.DataFrame:
         if len(middle) and len(anywhere):
             found = compared(middle, anywhere, metric)
             means = [table[metric].mean() for table in (middle, anywhere)]
-            rows[name] = (*means, *found.difference, found.spread, found.better(metric.startswith("hd")))
+            better = found.better(metric.startswith("hd"))
+            rows[name] = (*means, *found.difference, found.spread, better)
     names = ["middle", "anywhere", "difference", "low", "high", "spread", "better"]
     table = pd.DataFrame.from_dict(rows, orient="index", columns=names)
     return table.loc[sorted(table.index, key=lambda name: (parse(name).labels is None,

@@ -98,7 +98,8 @@ def track_of(row: str) -> str:
 def track_in_words(row: str) -> str:
     """The track as tables print it: what the user said, or that the system works alone."""
     own = system_of(row)
-    return AUTOMATIC if own == row else INTERACTIVE + row.removeprefix(f"{own}, ")
+    said = row.removeprefix(f"{own}, ")
+    return AUTOMATIC if own == row else said if said == NOT_SAID else INTERACTIVE + said
 
 
 def comparison_table(
@@ -110,7 +111,8 @@ def comparison_table(
     told has a row for each user; the paper's number stands in that of its ten clicks. Columns:
     track; dice (with deviation over seeds and a 95 % interval over patients); iou; paper_dsc;
     seeds; missing. What has no record, or no number in the paper, is NaN. `attrs`: note, what has
-    to stand beside the table; said, the paper's name of a row.
+    to stand beside the table; paper, the system of the paper
+    that a row of ours stands beside.
     """
     chosen = of_set(cases, name)
     table, said = _beside(list(chosen["system"].unique()), name)
@@ -122,7 +124,7 @@ def comparison_table(
     for column in ("dice", "iou", "paper_dsc"):
         table[f"{column}_place"] = places(table[column], table["track"])
     table = in_columns(table.rename_axis("System"), COLUMNS)
-    table.attrs = {"note": note(), "said": said}
+    table.attrs = {"note": note(), "paper": said}
     return table
 
 
@@ -139,16 +141,20 @@ def all_sets(cases: pd.DataFrame, number: int = MOST) -> pd.DataFrame:
     """
     tables = {name: comparison_table(cases, name) for name in BENCHMARKS}
     rows = _in_order(row for table in tables.values() for row in table.index)
+    rows = [row for row in rows if _is_shown(row, number)]
+    stands_for = {row: system for table in tables.values()
+                  for row, system in table.attrs["paper"].items()}  # fmt: skip
+    published = published_comparison()
     blocks: dict[str, dict] = {}
-    for row in [row for row in rows if _is_shown(row, number)]:
+    for place, row in enumerate(rows):
         lines = {name: table.loc[row] for name, table in tables.items() if row in table.index}
         own = {f"{name}{end}": line[f"dice{end}"] for name, line in lines.items() for end in ENDS}
         if pd.Series(own).notna().any():
             blocks[row] = {"track": track_in_words(row)} | own
-        paper = {name: line["paper_dsc"] for name, line in lines.items()}
-        if pd.Series(paper).notna().any():
-            said = next(tables[name].attrs["said"][row] for name in lines)
-            blocks[f"{PAPER}{said}"] = {"track": track_in_words(row)} | paper
+        system = stands_for.get(row)
+        if system and system not in [stands_for.get(other) for other in rows[place + 1 :]]:
+            paper = published.loc[system, BENCHMARKS].to_dict()
+            blocks[PAPER + system] = {"track": track_in_words(row)} | paper
     columns = [f"{name}{end}" for name in BENCHMARKS for end in ENDS]
     table = pd.DataFrame.from_dict(blocks, orient="index", columns=["track", *columns])
     table.attrs["note"] = note()
@@ -176,13 +182,13 @@ def places(values: pd.Series, tracks: pd.Series) -> pd.Series:
 
 
 def _beside(there: Sequence[str], name: str) -> tuple[pd.DataFrame, dict[str, str]]:
-    """paper_dsc of every row of a set, in order, and what the paper calls a row."""
+    """paper_dsc of every row of a set, in order, and the row of the paper."""
     numbers, said = dict.fromkeys(there, np.nan), {}
     paper = published_comparison()
     for system, row in paper.iterrows() if name in paper else ():
         own = [own for own in _own_names(row) if own in there]
         for each in own or [_paper_name(system, row["track"])]:
-            numbers[each], said[each] = row[name], row["said"]
+            numbers[each], said[each] = row[name], system
     table = pd.DataFrame({"paper_dsc": pd.Series(numbers, dtype=float)})
     return table.loc[_in_order(table.index)], said
 

@@ -56,7 +56,7 @@ def ablation_cases(cases: pd.DataFrame, name: str, number: int = MOST) -> pd.Dat
 
 
 def ablation_table(cases: pd.DataFrame, name: str, number: int = MOST) -> pd.DataFrame:
-    """One set: by variant tuned (percent of the parameters, the paper's), dice, iou, and the paper's.
+    """One set: by variant, tuned (percent of the parameters, by the paper), dice, iou, the paper's.
 
     dice has its deviation over seeds and its 95 % interval over patients; IoU its deviation.
     """
@@ -92,8 +92,11 @@ def all_ablations(cases: pd.DataFrame, number: int = MOST) -> pd.DataFrame:
     blocks: dict[str, Mapping[str, float]] = {}
     said = published_ablation()["said"]
     for title in VARIANTS:
-        blocks[title] = {f"{name}{end}": table.loc[title, f"dice{end}"]
-                         for name, table in tables.items() for end in ("", "_deviation")}  # fmt: skip
+        blocks[title] = {
+            f"{name}{end}": table.loc[title, f"dice{end}"]
+            for name, table in tables.items()
+            for end in ("", "_deviation")
+        }
         blocks[f"· paper, {said[title]}"] = {
             name: table.loc[title, "paper_dsc"] for name, table in tables.items()
         }

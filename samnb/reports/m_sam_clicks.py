@@ -6,14 +6,15 @@ and its points are as many as the records have users.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 
 from samnb.evaluation.statistics import DIGITS, over_seeds, patient_interval
-from samnb.reports.lunch import AUTOMATIC, ORACLE
+from samnb.reports.lunch import AUTOMATIC
 from samnb.reports.lunch_tests import questions_tested
-from samnb.reports.m_sam import of_set, places, system_of, track_of
+from samnb.reports.m_sam import of_set, system_of, track_of
 from samnb.reports.m_sam_names import FROZEN, HONEST, OWN, PLAIN, PROMPTED, clicks
 from samnb.reports.paper_m_sam import note
 from samnb.reports.paper_med_sa import row_name
@@ -24,12 +25,9 @@ LEVELS = (0.8, 0.9)  # of Dice
 def clicked_cases(cases: pd.DataFrame, name: str, change: str = HONEST) -> pd.DataFrame:
     """A patient's means on one set by number of clicks; `system` without its user."""
     chosen = of_set(cases, name, change)
-    chosen = chosen[chosen["clicks"].notna()]
-    own = [system_of(row) for row in chosen["system"]]
-    told = [row_name(system, user) for system, user in zip(own, chosen["user"], strict=True)]
-    # Clicks in every slice of a volume are no clicks in the volume.
-    chosen = chosen.assign(system=own)[[a == b for a, b in zip(told, chosen["system"], strict=True)]]
-    return chosen.assign(clicks=chosen["clicks"].astype(int))
+    chosen = chosen[chosen["clicks"].notna()]  # clicks in every slice are no clicks in the volume
+    own = chosen["system"].map(system_of)
+    return chosen.assign(system=own, clicks=chosen["clicks"].astype(int))
 
 
 def click_table(cases: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -106,7 +104,7 @@ def click_tests(cases: pd.DataFrame, name: str, metric: str = "dice") -> pd.Data
     for system in (OWN, PLAIN):
         wanted[f"Do more clicks help {system}?"] = [
             (row_name(system, clicks(more)), row_name(system, clicks(less)))
-            for less, more in zip(counts, counts[1:], strict=False)
+            for less, more in pairwise(counts)
         ]
     wanted["Told where, against working alone?"] = [
         (row_name(OWN, clicks(n)), row) for n in counts for row in alone

@@ -73,7 +73,7 @@ def ablation_chart(cases: pd.DataFrame, number: int = MOST, height: float = 2.4)
     Bars: 95 % interval over patients; small points: seeds; the line: the whole M-SAM.
     """
     tables = {name: ablation_cases(cases, name, number) for name in SETS}
-    tables = {name: table for name, table in tables.items() if table["system"].nunique() > 1}
+    tables = {name: table for name, table in tables.items() if len(set(table["system"])) > 1}
     figure, grid = _panels_of(list(tables), height, sharey=True)
     colour = system_look(OWN)["color"]
     for axes, (name, table) in zip(grid, tables.items(), strict=False):

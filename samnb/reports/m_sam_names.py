@@ -70,7 +70,7 @@ HONEST, TRUE_CROP = "", "data.crop=truth"
 
 def clicks(number: int = MOST) -> str:
     """The user who clicks so often, as records name it."""
-    return str(Clicks(number, RANDOM))
+    return str(Clicks(int(number), RANDOM))  # tables count in NumPy's integers
 
 
 def count_of(user: str) -> int | None:

@@ -129,9 +129,11 @@ def _ours(found: Sides, name: str) -> Mapping[str, object]:
              for side in Sides._fields}  # fmt: skip
     test = _compared(found, name)
     if test is None:
-        return means | dict.fromkeys(("change", "change_low", "change_high", "rate"), np.nan) | {
-            "better": ""
-        }
+        return (
+            means
+            | dict.fromkeys(("change", "change_low", "change_high", "rate"), np.nan)
+            | {"better": ""}
+        )
     mean, low, high = test.difference
     verdict = {SECOND: LOST, FIRST: "gained", TIE: KEPT}
     return means | {"change": mean, "change_low": low, "change_high": high,

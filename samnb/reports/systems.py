@@ -62,7 +62,8 @@ VARIANTS = {
     ("Attention U-Net", "synthesis.images=0"): "Attention U-Net without synthesis",
 }
 
-WITHOUT_MASKS = {"CAM alone", "SAM", "SAM (3D)"}  # learn from image labels only, or nothing; say no number
+# Learn from image labels only, or nothing; say no number.
+WITHOUT_MASKS = {"CAM alone", "SAM", "SAM (3D)"}
 
 
 class Name(NamedTuple):
