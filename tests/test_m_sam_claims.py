@@ -88,7 +88,7 @@ def test_what_the_papers_own_numbers_say(audit, name, verdict, says):
     [
         ("Best of table 1", UNTESTABLE, "not ranked, only some were told where; KiTS19: M-SAM"),
         ("Swin UNETR on the pancreas", UNTESTABLE, "no cases"),
-        ("Against SAM-Med3D", TIE, "2 of 3 ahead; tied: M-SAM 0.925"),
+        ("Against SAM-Med3D", TIE, "1 of 2 ahead; tied: M-SAM 0.925"),
         ("SAM-based below U-Net-based", UNTESTABLE, "not ranked"),
         ("Fewer parameters than the mean", UNTESTABLE, "the paper's own numbers"),
         ("Loss with the private set", UNTESTABLE, "another number"),

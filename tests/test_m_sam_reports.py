@@ -233,7 +233,7 @@ def test_table_3_by_hand(cases):
     assert table.loc["without MEA", ["paper_dsc", "paper_iou"]].tolist() == [0.8675, 0.7659]
     every = m_sam_ablation.all_ablations(cases)
     assert every.loc["without MEA", "KiTS19"] == pytest.approx(0.675)
-    assert every.loc["· paper, w/o MEA", "Lung100"] == 0.7796
+    assert every.loc["· paper, without MEA", "Lung100"] == 0.7796
     assert every.loc["M-SAM", "Lung100"] == pytest.approx(0.725)
     assert "LiTS" not in every
     one = m_sam_ablation.ablation_table(cases, "KiTS19", 1)
@@ -271,10 +271,12 @@ def test_clicks_that_a_level_needs(cases):
     assert plain.groupby("patient")["reached"].first().tolist() == [False] * 5 + [True]
     assert set(plain["needed"]) == {10}
     table = m_sam_clicks.needed_table(cases, "KiTS19", [0.8, 0.9])
-    assert table.loc[OWN, "needed_0.8"] == pytest.approx((5 * 10 + 3) / 6)
-    assert table.loc[OWN, ["reached_0.8", "whole_0.8", "reached_0.9"]].tolist() == [100, 10, 0]
-    assert np.isnan(table.loc[OWN, "whole_0.9"])
-    assert list(table.index) == [FROZEN, PLAIN, OWN]
+    assert list(table.index) == [FROZEN, PLAIN, OWN] * 2
+    eight, nine = table.loc[OWN].to_dict("records")
+    assert eight["needed"] == pytest.approx((5 * 10 + 3) / 6)
+    assert eight["needed_low"] < eight["needed"] <= eight["needed_high"]
+    assert (eight["reached"], eight["whole"], nine["reached"]) == (100, 10, 0)
+    assert np.isnan(nine["whole"])
 
 
 def test_how_many_clicks_are_worth_who_works_alone(cases):
@@ -373,12 +375,13 @@ def test_findings_are_sentences_about_the_records(cases):
     levels, adapter, eight, nine, lost, ablation, crop, claims = m_sam_findings.findings(
         cases, audit_m_sam(cases)
     )
-    assert "*KiTS19* SAM (3D) 0.53, SAM-Med3D 0.73, M-SAM 0.83, told nothing 3D nnU-Net 0.7" in (
+    assert "*KiTS19* SAM (3D) 0.53, SAM-Med3D 0.72, M-SAM 0.82, told nothing 3D nnU-Net 0.78" in (
         levels
     )
     assert "not ranked" in levels
     assert "**ahead 3**. *KiTS19* +0.100" in adapter
     assert "M-SAM 8.8 (100 % reach it)" in eight
+    assert "Lung" not in eight  # one number of clicks is no curve
     assert "Dice of 0.9" in nine
     assert "*MSD Lung to Lung100*" in lost
     assert f"{OWN}, {TEN} -0.100 (lost)" in lost

@@ -14,7 +14,7 @@ import pandas as pd
 from samnb.evaluation.statistics import over_seeds, patient_interval
 from samnb.reports.lunch import ORACLE
 from samnb.reports.lunch_tests import questions_tested
-from samnb.reports.m_sam import of_set
+from samnb.reports.m_sam import PAPER, of_set
 from samnb.reports.m_sam_names import (
     ABLATED,
     FROZEN,
@@ -90,14 +90,13 @@ def all_ablations(cases: pd.DataFrame, number: int = MOST) -> pd.DataFrame:
                         if name not in ABLATED and _ablated(cases, name, number))]  # fmt: skip
     tables = {name: ablation_table(cases, name, number) for name in sets}
     blocks: dict[str, Mapping[str, float]] = {}
-    said = published_ablation()["said"]
     for title in VARIANTS:
         blocks[title] = {
             f"{name}{end}": table.loc[title, f"dice{end}"]
             for name, table in tables.items()
             for end in ("", "_deviation")
         }
-        blocks[f"· paper, {said[title]}"] = {
+        blocks[f"{PAPER}{title}"] = {
             name: table.loc[title, "paper_dsc"] for name, table in tables.items()
         }
     table = pd.DataFrame.from_dict(blocks, orient="index").rename_axis("Variant")

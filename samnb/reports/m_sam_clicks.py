@@ -58,30 +58,29 @@ def clicks_to(cases: pd.DataFrame, level: float) -> pd.DataFrame:
 
 
 def needed_table(cases: pd.DataFrame, name: str, levels: Sequence[float] = LEVELS) -> pd.DataFrame:
-    """One set, by system: how many clicks a Dice of each level needs.
+    """One set: how many clicks a Dice of each level needs, a row per level and system.
 
-    Columns for a level of 0.8: needed_0.8, the mean over patients and seeds (who never reaches it
-    counts as the most clicks that were asked, so where many do not, the mean is too small) with its
-    95 % interval over patients; reached_0.8, percent of patients; whole_0.8, the clicks at which
-    the mean Dice of all is there (NaN: never).
+    Columns: level; needed, the mean over patients and seeds with its 95 % interval over patients
+    (who never reaches the level counts with the most clicks that were asked, so where many do not
+    the mean is too small); reached, percent of patients and seeds; whole, the clicks at which the
+    mean Dice of all is there (NaN: never).
     """
     chosen = clicked_cases(cases, name)
-    columns: dict[str, pd.Series] = {}
+    columns = ["level", "needed", "needed_low", "needed_high", "reached", "whole"]
+    rows = []
     for level in levels:
         found = clicks_to(chosen, level)
-        if found.empty:
-            continue
-        interval = patient_interval(found, "needed").set_index("system")
-        columns |= {f"needed_{level:g}": interval["mean"], f"needed_{level:g}_low": interval["low"],
-                    f"needed_{level:g}_high": interval["high"]}  # fmt: skip
-        columns[f"reached_{level:g}"] = 100 * found.groupby("system")["reached"].mean()
-        curves = chosen.groupby(["system", "clicks"], sort=True)["dice"].mean().reset_index()
-        there = curves[curves["dice"].round(DIGITS) >= level]
-        columns[f"whole_{level:g}"] = there.groupby("system")["clicks"].min().astype(float)
-    table = pd.DataFrame(columns)
-    table = table.reindex([system for system in PROMPTED if system in table.index])
+        for system in [each for each in PROMPTED if found["system"].eq(each).any()]:
+            own = found[found["system"] == system]
+            (interval,) = patient_interval(own, "needed").to_dict("records")
+            curve = chosen[chosen["system"] == system].groupby("clicks")["dice"].mean()
+            there = curve.index[curve.round(DIGITS) >= level]
+            needed = interval["mean"], interval["low"], interval["high"]
+            whole = float(there.min()) if len(there) else np.nan
+            rows.append((system, level, *needed, 100 * own["reached"].mean(), whole))
+    table = pd.DataFrame(rows, columns=["System", *columns]).set_index("System")
     table.attrs["note"] = note()
-    return table.rename_axis("System")
+    return table
 
 
 def click_tests(cases: pd.DataFrame, name: str, metric: str = "dice") -> pd.DataFrame:

@@ -9,7 +9,7 @@ from samnb.reports.lunch import AUTOMATIC
 from samnb.reports.lunch_findings import VERDICTS, claims_counted
 from samnb.reports.m_sam import of_set, track_of
 from samnb.reports.m_sam_ablation import ablation_tests
-from samnb.reports.m_sam_clicks import LEVELS, click_tests, needed_table
+from samnb.reports.m_sam_clicks import LEVELS, click_table, click_tests, needed_table
 from samnb.reports.m_sam_crop import HELPS, HURTS, crop_table
 from samnb.reports.m_sam_names import MOST, OWN, PLAIN, PROMPTED, SETS, TRANSFERS, clicks
 from samnb.reports.m_sam_transfer import transfer_table
@@ -70,12 +70,11 @@ def _adapter(cases: pd.DataFrame, sets: Sequence[str], number: int) -> str:
 
 def _needed(cases: pd.DataFrame, sets: Sequence[str], level: float) -> str:
     parts = []
-    for name in sets:
+    for name in [name for name in sets if len(click_table(cases, name)) > 1]:
         table = needed_table(cases, name, [level])
-        columns = [f"needed_{level:g}", f"reached_{level:g}"]
         words = [
-            f"{system} {needed:.1f} ({reached:.0f} % reach it)"
-            for system, needed, reached in table.reindex(columns=columns).itertuples()
+            f"{row.Index} {row.needed:.1f} ({row.reached:.0f} % reach it)"
+            for row in table.itertuples()
         ]
         if words:
             parts.append(f"*{name}* {', '.join(words)}")

@@ -14,6 +14,7 @@ class DataSet(NamedTuple):
     """study: that trains on the set; cohort: the set's name in records, of any study.
 
     benchmark: it stands in table 1; seen: SAM-Med3D's pre-training had it, test cases included.
+    Lung100 is private: in its place stands a second lung cohort, of another scanner.
     """
 
     study: str

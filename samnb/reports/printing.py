@@ -115,6 +115,11 @@ COLUMNS = {
     "paper_change": Column("Paper: change", 4),
     "paper_rate": Column("Paper: %", 2),
     "tuned": Column("Paper: trained, %", 2),
+    "level": Column("Dice wanted", 1),
+    "needed": Column("Clicks needed", 1, "low"),
+    "reached": Column("Reached by, %", 0, "high"),
+    "whole": Column("Clicks, mean of all", 0),
+    "set": Column("Set"),
     "honest": Column("Dice, without the truth", better="high"),
     "cropped": Column("Dice, cropped by the truth"),
 }
