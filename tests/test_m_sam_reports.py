@@ -19,6 +19,7 @@ from samnb.reports import (
     m_sam_figures,
     m_sam_findings,
     m_sam_names,
+    m_sam_parameters,
     m_sam_study,
     m_sam_transfer,
 )
@@ -412,3 +413,24 @@ def test_cases_of_studies_are_their_records(monkeypatch):
     found = m_sam_study.study_cases({"m-sam-kits": None})
     assert set(found["seed"]) == {7}
     assert set(found["row"]) == {f"{OWN}, {TEN}"}
+
+
+def test_parameters_of_the_paper_counted_and_here():
+    table = m_sam_parameters.parameter_table()
+    own = table.loc[OWN]
+    assert own[["paper", "paper_trained"]].tolist() == [118, 25]
+    assert own[["counted", "counted_trained"]].tolist() == pytest.approx([118.24, 25.32], abs=0.01)
+    public = table.loc["M-SAM, public code"]
+    assert public[["counted", "counted_trained"]].tolist() == pytest.approx(
+        [117.80, 24.88], abs=0.01
+    )
+    assert np.isnan(public["paper"])
+    assert table.loc[PLAIN, "counted"] == table.loc[PLAIN, "counted_trained"]
+    assert table.loc["nnU-Net", "counted"] == pytest.approx(16.54, abs=0.01)
+    assert np.isnan(table.loc["SAM3D", "counted"])
+    facts = {
+        "name": "3D nnU-Net", "title": "3D nnU-Net", "seed": 1, "changes": [],
+        "parameters": {"total": 2_000_000, "trainable": 2_000_000}, "seconds": {"training": 1},
+    }  # fmt: skip
+    here = m_sam_parameters.parameter_table([SimpleNamespace(facts=facts)])
+    assert here.loc["nnU-Net", "here"] == 2.0  # ours that stands for it
