@@ -76,7 +76,7 @@ def paired_tests(
             continue
         found = compared(*(cases[cases["system"] == name] for name in (first, second)), metric)
         tracks = [track(name) for name in (first, second)]
-        better = found.better(metric != "dice")
+        better = found.better(metric.startswith("hd"))
         if len(set(tracks)) > 1:
             better = f"not ranked: {'first' if tracks[0] == ORACLE else 'second'} was told where"
         rows.append((first, second, *found.difference, found.spread, found.p, better))
@@ -172,7 +172,8 @@ def users_compared(cases: pd.DataFrame, metric: str = "dice") -> pd.DataFrame:
         if len(middle) and len(anywhere):
             found = compared(middle, anywhere, metric)
             means = [table[metric].mean() for table in (middle, anywhere)]
-            rows[name] = (*means, *found.difference, found.spread, found.better(metric != "dice"))
+            better = found.better(metric.startswith("hd"))
+            rows[name] = (*means, *found.difference, found.spread, better)
     names = ["middle", "anywhere", "difference", "low", "high", "spread", "better"]
     table = pd.DataFrame.from_dict(rows, orient="index", columns=names)
     return table.loc[sorted(table.index, key=lambda name: (parse(name).labels is None,

@@ -46,6 +46,12 @@ FAMILIES = (
     "Med-SA",
     "Self-pointed Med-SA",
     "Mirrored Med-SA",
+    # Those of M-SAM.
+    "nnFormer",
+    "3D nnU-Net",
+    "SAM (3D)",
+    "SAM-Med3D",
+    "M-SAM",
 )
 
 # A changed setting that was run with every seed is a system of its own: (family, change) -> family.
@@ -56,7 +62,8 @@ VARIANTS = {
     ("Attention U-Net", "synthesis.images=0"): "Attention U-Net without synthesis",
 }
 
-WITHOUT_MASKS = {"CAM alone", "SAM"}  # learn from image labels only, or nothing; say no number
+# Learn from image labels only, or nothing; say no number.
+WITHOUT_MASKS = {"CAM alone", "SAM", "SAM (3D)"}
 
 
 class Name(NamedTuple):
