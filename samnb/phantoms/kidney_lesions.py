@@ -56,7 +56,7 @@ def _mass(
     middle = rim.mean(axis=0)
     lateral = rim[np.abs(rim[:, 2]) > abs(middle[2]) - 6]  # the other side is the hilum
     place = free_place(generator, lateral, [wall for wall, _ in walls])
-    out = generator.uniform(-0.5, 0.75)  # of its radius, how far its middle lies outside
+    out = generator.uniform(-0.6, 0.55)  # of its radius, how far its middle lies outside
     centre = place + away(kidney, place) * (out * radius)
     rough = {"cystic": 0.05, "papillary": 0.07}.get(kind, 0.12)
     return kept_off(lump(generator, centre, max(radius, 5.0), rough), walls)

@@ -13,6 +13,7 @@ from samnb.phantoms.fields import (
     tube_field,
     waves,
 )
+from samnb.phantoms.liver import largest_piece
 from samnb.phantoms.routes import around, distance_at, outward
 
 
@@ -136,10 +137,10 @@ def away(field: Field, place: np.ndarray) -> np.ndarray:
 
 
 def kept_off(field: Field, walls: list[tuple[Field, float]]) -> Field:
-    """A mass that stops before its neighbours, by a gap (mm) for each."""
+    """A mass in one piece that stops before its neighbours, by a gap (mm) for each."""
     for wall, gap in walls:
         field = field.keep_off(wall, gap)
-    return field
+    return largest_piece(field)
 
 
 def lymph_nodes(
