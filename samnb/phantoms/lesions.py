@@ -159,4 +159,3 @@ def lymph_nodes(
 def strand(path: np.ndarray, step: float = 1.2) -> Field:
     """One tube along rows (z, y, x, radius): a duct, a tag."""
     return tube_field([path], step, 5)
-

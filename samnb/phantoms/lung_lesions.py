@@ -195,5 +195,3 @@ def _scar(generator: np.random.Generator, lung: Field, nodes: np.ndarray) -> Str
     way = direction(generator) * [0.3, 1, 1] * generator.uniform(12, 34)
     path = np.array([(*start, 1.0), (*(start + way), 1.4)])
     return Structure(strand(path).keep_in(lung, 0.3), ((0, -250.0),), None)
-
-

@@ -9,7 +9,7 @@ from samnb.phantoms.fields import Field, smooth_path
 from samnb.phantoms.lesions import Sizes, kept_off, lump, lymph_nodes, patches, septa, strand
 from samnb.phantoms.liver import HILUM
 from samnb.phantoms.painting import Structure
-from samnb.phantoms.routes import grown, nodes_inside
+from samnb.phantoms.routes import distance_at, grown, nodes_inside
 from samnb.phantoms.tumour_body import TUMOUR
 
 KINDS = (("adenocarcinoma", 0.62), ("cystic", 0.24), ("endocrine", 0.14))
@@ -40,17 +40,26 @@ def make_pancreas_lesions(
     kind = _one_of(generator, KINDS)
     site = _one_of(generator, SITES)
     line = middle_line(pancreas)
-    at = generator.uniform(*SHARES[site]) * (len(line) - 1)
-    place = line[int(round(at))] + generator.normal(0, 2.5, 3)
+    at = _roomiest(generator, line, SHARES[site], walls)
+    place = line[at] + generator.normal(0, 1.5, 3)
     radius = SIZES.radius(generator)
     rough = {"adenocarcinoma": 0.16, "endocrine": 0.05}.get(kind, 0.1)
     mass = kept_off(lump(generator, place, radius, rough, 3), walls)
     result = _nodes(patient, pancreas, walls)
     if kind == "adenocarcinoma":
-        result += _ducts(generator, line[int(round(at)) :], pancreas, site)
+        result += _ducts(generator, line[at:], pancreas, site)
     pad = kept_off(grown(mass, 2.0).keep_off(pancreas, 0.0), walls)
     result.append(Structure(pad, ((0, hu["fat"] + 22),), 0, 12))
     return result + _painted(generator, mass, radius, kind, hu)
+
+
+def _roomiest(
+    generator: np.random.Generator, line: np.ndarray, share: tuple[float, float], walls: list
+) -> int:
+    """Of some places within a share of the gland's length, the one farthest from its neighbours."""
+    drawn = np.rint(generator.uniform(*share, 4) * (len(line) - 1)).astype(int)
+    room = np.min([distance_at(wall, line[drawn]) for wall, _ in walls], axis=0)
+    return int(drawn[np.argmax(room)])
 
 
 def _one_of(generator: np.random.Generator, choices: tuple[tuple[str, float], ...]) -> str:
@@ -99,7 +108,7 @@ def _ducts(
         duct = strand(path).keep_in(pancreas, 0.8)
         result.append(Structure(duct, ((-0.2, BILE),), None))
     if site == "head":
-        start, end = upstream[0], np.array(HILUM) + [-4, -4, -5]
+        start, end = upstream[0], np.add(HILUM, (-4, -4, -5))
         bend = 0.5 * (start + end) + [0, 2, -6]
         wide = generator.uniform(4, 6.5)
         path = smooth_path([(*start, 0.8 * wide), (*bend, wide), (*end, 0.8 * wide)], 4)
@@ -117,5 +126,3 @@ def _nodes(patient: Patient, pancreas: Field, walls: list) -> list[Structure]:
     places = np.argwhere(shell) * np.array(pancreas.grid.step) + pancreas.grid.origin
     nodes = lymph_nodes(generator, places, int(generator.integers(1, 6)), (2.5, 5.0))
     return [Structure(kept_off(node, walls), ((0, 72.0),), 0, 4) for node in nodes]
-
-
