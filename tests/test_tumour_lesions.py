@@ -436,9 +436,7 @@ def test_tumours_of_the_liver_by_kind():
     for mass in masses("target"):
         assert mass.layers[0][1] > HU["liver"] > mass.layers[1][1] > mass.layers[2][1]
     assert all(mass.layers[1][1] < HU["liver"] for mass in masses("bright"))
-    assert all(
-        mass.layers[1][1] > HU["liver"] + 15 for mass in masses("bright", phase="arterial")
-    )
+    assert all(mass.layers[1][1] > HU["liver"] + 15 for mass in masses("bright", phase="arterial"))
     assert all(brightness(mass) < 60 for mass in masses("mucinous"))
 
 
