@@ -18,6 +18,9 @@ from samnb.data.slices import prepare
 from samnb.data.volumes import prepare as prepare_volumes
 from samnb.phantoms import KINDS, cohorts, kits19, msd_hepatic, write_cohort
 from samnb.phantoms.anatomy import draw
+from samnb.phantoms.lesions import ball
+from samnb.phantoms.liver_lesions import make_benign
+from samnb.phantoms.tissue import tissue_values
 from samnb.phantoms.tumour_sizes import COHORTS
 
 SIDE, SEED = 96, 2025
@@ -78,7 +81,7 @@ def value_of(kind: str) -> int:
 
 @each_kind
 def test_names_values_and_headers(folder, kind):
-    written = {p.relative_to(folder(kind)).as_posix() for p in (folder(kind)).rglob("*.nii*")}
+    written = {p.relative_to(folder(kind)).as_posix() for p in folder(kind).rglob("*.nii*")}
     assert written == {name for number in range(2) for name in names_of(kind, number)}
     for number in range(2):
         image, mask = pair(folder, kind, number)
@@ -258,6 +261,20 @@ def test_vessels_of_the_liver_are_bright_trees_through_many_slices(folder):
         sizes = np.sort(np.bincount(pieces.ravel())[1:])[::-1]
         assert sizes[:2].sum() > 0.3 * vessels.sum()
         assert count > 1
+
+
+def test_only_the_two_trees_are_vessels():
+    """Cysts are liver where the liver has a label; here it has none, and neither have they."""
+    patients = [draw((SEED, msd_hepatic.STREAM, n), msd_hepatic.MIX) for n in range(40)]
+    ball_of_liver = ball((20.0, -40.0, -50.0), (60.0, 60.0, 60.0))
+    patient = next(
+        patient
+        for patient in patients
+        if make_benign(patient, ball_of_liver, msd_hepatic.LIVER, tissue_values(patient))
+    )
+    labels = [item.label for item in msd_hepatic.make_liver_with_vessels(patient).structures]
+    assert labels.count(1) == 2
+    assert 2 in labels
 
 
 def test_slices_are_as_thick_as_the_real_ones_or_as_pixels_are_wide():
