@@ -27,6 +27,7 @@ USUAL_TARGETS = {
     "brats": "whole tumour",
     "btcv": "liver",
     "kits19": "kidney",
+    "lung100": "lung tumour",
     "refuge": "disc",
     "isic": "lesion",
     "ultrasound": "nodule",

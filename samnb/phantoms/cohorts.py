@@ -19,7 +19,13 @@ from samnb.phantoms import (
     brats21,
     btcv,
     isic,
+    kits19,
     lits,
+    lits_tumour,
+    lung100,
+    msd_hepatic,
+    msd_lung,
+    msd_pancreas,
     refuge,
     refuge_raters,
     totalsegmentator,
@@ -50,6 +56,16 @@ KINDS = {
     "brats18": Cohort(brats18.make_patient, brats18.write_patient),
     "brats21": Cohort(brats21.make_patient, brats21.write_patient),
     "btcv": Cohort(btcv.make_patient, btcv.write_patient),
+    "kits19": Cohort(kits19.make_patient, kits19.write_patient),
+    "msd_lung": Cohort(msd_lung.make_patient, msd_lung.write_patient, msd_lung.write_table),
+    "lung100": Cohort(lung100.make_patient, lung100.write_patient),
+    "msd_pancreas": Cohort(
+        msd_pancreas.make_patient, msd_pancreas.write_patient, msd_pancreas.write_table
+    ),
+    "msd_hepatic": Cohort(
+        msd_hepatic.make_patient, msd_hepatic.write_patient, msd_hepatic.write_table
+    ),
+    "lits_tumour": Cohort(lits_tumour.make_patient, lits_tumour.write_patient),
     "refuge": Cohort(refuge.make_patient, refuge.write_patient),
     "refuge_raters": Cohort(refuge.make_patient, refuge_raters.write_patient),
     "isic": Cohort(isic.make_patient, isic.write_patient),

@@ -5,6 +5,7 @@ the others go on. Folders in which nothing is segmented give scans without label
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from samnb.base.errors import DataError
@@ -15,6 +16,7 @@ from samnb.data.layouts.decathlon import list_decathlon
 from samnb.data.layouts.isic import list_isic
 from samnb.data.layouts.kits19 import list_kits19
 from samnb.data.layouts.lits import list_lits
+from samnb.data.layouts.lung100 import list_lung100
 from samnb.data.layouts.plain_folder import FolderRules, list_folder
 from samnb.data.layouts.refuge import list_refuge
 from samnb.data.layouts.totalsegmentator import list_totalsegmentator
@@ -30,6 +32,7 @@ LAYOUTS: dict[str, Callable[..., list[ScanFiles]]] = {
     "brats": list_brats,
     "btcv": list_btcv,
     "kits19": list_kits19,
+    "lung100": list_lung100,
     "refuge": list_refuge,
     "isic": list_isic,
     "ultrasound": list_ultrasound,
@@ -38,6 +41,10 @@ LAYOUTS: dict[str, Callable[..., list[ScanFiles]]] = {
 
 # Names of the channels of layouts with several, in the order of their files.
 CHANNELS: dict[str, tuple[str, ...]] = {"brats": BRATS_CHANNELS}
+
+# Fuller names, as studies of several organs need them, and what the layout's reader calls the same.
+# (Not in that reader: what it says is part of the key of every run that reads by it.)
+FULLER = {"lits": {"liver tumour": "tumour", "liver tumor": "tumour"}}
 
 
 def list_scans(
@@ -59,8 +66,22 @@ def list_scans(
     if layout == "folder":
         scans = list_folder(folder, targets, rules)
     else:
-        scans = LAYOUTS[layout](folder, targets)
+        scans = _list_by_own_names(layout, folder, targets)
     return sorted(scans, key=lambda scan: natural_key(scan.scan))
+
+
+def _list_by_own_names(layout: str, folder: Path, targets: tuple[str, ...]) -> list[ScanFiles]:
+    """What the layout's reader lists; every target keeps the name by which it was asked for."""
+    fuller = FULLER.get(layout, {})
+    own = tuple(fuller.get(target.strip().lower(), target) for target in targets)
+    scans = LAYOUTS[layout](folder, own)
+    if own == targets:
+        return scans
+    return [replace(scan, targets=tuple(map(_named, scan.targets, targets))) for scan in scans]
+
+
+def _named(target: Target, name: str) -> Target:
+    return replace(target, name=name)
 
 
 def require_folder(folder: Path) -> None:

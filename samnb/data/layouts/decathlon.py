@@ -22,12 +22,13 @@ def list_decathlon(folder: Path, targets: Sequence[str]) -> list[ScanFiles]:
     try:
         content = read_json(table)
         numbers = {str(name).lower(): int(value) for value, name in content["labels"].items()}
+        task = str(content.get("name", "")).lower()
         pairs = [(folder / pair["image"], folder / pair["label"]) for pair in content["training"]]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             table, f"not a Decathlon table ({error!r})", "get the set again."
         ) from error
-    chosen = tuple(Target(name, _values(numbers, name, table)) for name in targets)
+    chosen = tuple(Target(name, _values(numbers, name, task, table)) for name in targets)
     allowed = tuple(sorted(numbers.values()))
 
     def files(image: Path, label: Path) -> ScanFiles:
@@ -37,8 +38,10 @@ def list_decathlon(folder: Path, targets: Sequence[str]) -> list[ScanFiles]:
     return [files(image, label) for image, label in pairs]
 
 
-def _values(numbers: dict[str, int], target: str, table: Path) -> Values:
+def _values(numbers: dict[str, int], target: str, task: str, table: Path) -> Values:
     """Values of a target given by name, by number, or as "tumour", whatever the set calls it.
+
+    With the organ before it, "lung tumour", it is known where the task's name begins so.
 
     The liver and the pancreas take in their tumours, so that organ masks mean the same in every
     data set.
@@ -51,6 +54,7 @@ def _values(numbers: dict[str, int], target: str, table: Path) -> Values:
     for organ in WHOLE_ORGANS:
         if organ in numbers:
             known[organ] = tuple(sorted({numbers[organ], *lesions.values()}))
-    if lesions and LESION.fullmatch(wanted):
+    organ, _, lesion = wanted.rpartition(" ")
+    if lesions and LESION.fullmatch(lesion) and task.startswith(organ):
         known.setdefault(wanted, tuple(sorted(lesions.values())))
     return pick(known, wanted, table)

@@ -15,7 +15,7 @@ from samnb.data.scan import ScanFiles
 CASE = re.compile(r"case_(\d{5})")
 FILE = re.compile(r"(imaging|segmentation)\.nii(\.gz)?")
 # A tumour of the kidney is kidney: the organ's mask takes in its tumours.
-TARGETS = {"kidney": (1, 2), "tumour": (2,), "any": (1, 2)}
+TARGETS = {"kidney": (1, 2), "tumour": (2,), "kidney tumour": (2,), "any": (1, 2)}
 FIRST_TEST = 210  # case_00210 to case_00299, which nobody has segmentations of
 
 
