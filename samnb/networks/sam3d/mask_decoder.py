@@ -59,13 +59,18 @@ class MaskDecoder3D(nn.Module):
         matrix products, and channels stay last, where they are fast.
         """
         first, norm, gelu, second, _ = self.output_upscaling
-        halves = torch.einsum("rtc,cdzyx->rtzyxd", cells, first.weight) + first.bias
+        halves = _upscale(cells, first)
         halves = gelu(F.layer_norm(halves, halves.shape[-1:], norm.weight, norm.bias, norm.eps))
-        quarters = torch.einsum("rtzyxd,defgh->rtzyxfghe", halves, second.weight)
-        quarters = gelu(quarters + second.bias)
-        logits = torch.einsum("rme,rtzyxfghe->rmtzyxfgh", kernels, quarters)
+        quarters = gelu(_upscale(halves, second))  # (R, g^3, 8, 8, C / 8)
+        logits = kernels @ quarters.flatten(1, 3).transpose(1, 2)
         # Each axis is its cell, then the half of the cell, then the quarter.
         grid = round(cells.shape[1] ** (1 / 3))
         logits = logits.reshape(len(cells), MASKS, grid, grid, grid, *(2,) * 6)
         logits = logits.permute(0, 1, 2, 5, 8, 3, 6, 9, 4, 7, 10)
         return logits.reshape(len(cells), MASKS, 4 * grid, 4 * grid, 4 * grid)
+
+
+def _upscale(x: Tensor, upscaling: nn.ConvTranspose3d) -> Tensor:
+    """Every voxel's channels (..., C) to those of the 8 voxels that it falls into: (..., 8, D)."""
+    weight = upscaling.weight.flatten(2).transpose(1, 2)  # (C, 8, D)
+    return (x @ weight.flatten(1)).unflatten(-1, weight.shape[1:]) + upscaling.bias
