@@ -1,7 +1,7 @@
 """Train the pocket SAM for volumes from nothing: `make pretrain POCKET=pocket_3d`.
 
 Two phases: at 32 x 32 x 32 voxels, where a volume costs a third, then at 48 x 48 x 48 from the
-averaged weights of the first. An hour and a half on one core, or less where more are idle.
+averaged weights of the first. An hour and a half of one core.
 """
 
 from dataclasses import replace
@@ -19,8 +19,8 @@ from samnb.pretraining.volumes.recipe import VolumePretraining, VolumeStream
 from samnb.training.loop import Trained, TrainingSettings, fit
 
 PHASES = (
-    Phase(32, steps=3000, images=8, objects=4, learning_rate=1e-3, warmup=200, final=0.3),
-    Phase(48, steps=2200, images=8, objects=4, learning_rate=6e-4, warmup=100),
+    Phase(32, steps=4000, images=6, objects=4, learning_rate=1e-3, warmup=300, final=0.3),
+    Phase(48, steps=2900, images=6, objects=4, learning_rate=6e-4, warmup=100),
 )
 
 
