@@ -3,6 +3,7 @@ SHELL := /bin/bash
 
 PROFILE ?= pocket
 STUDY ?=
+POCKET ?= pocket
 CORES ?= 2
 GPUS ?= 0
 EXECUTOR ?= local
@@ -66,9 +67,9 @@ notebooks: $(READY)  ## Run the chapters and write them into book/ (before a com
 	@$(call pipeline,$(PROFILE),chapters,$(ARGS))
 	@cp _build/$(PROFILE)/chapters/*.ipynb book/
 
-pretrain: $(READY)  ## Train the pocket SAM anew (about two hours on two cores) and ship its weights
-	@OMP_NUM_THREADS=$(CORES) $(BIN)/samnb weights pretrain $(ARGS)
-	@OMP_NUM_THREADS=$(CORES) $(BIN)/samnb weights release
+pretrain: $(READY)  ## Train the pocket SAM anew (about two hours) and ship it; POCKET=pocket_3d: for volumes
+	@OMP_NUM_THREADS=$(CORES) $(BIN)/samnb weights pretrain --pocket $(POCKET) $(ARGS)
+	@OMP_NUM_THREADS=$(CORES) $(BIN)/samnb weights release --pocket $(POCKET)
 
 test: $(READY)  ## Lint, unit tests, the smoke profile end to end, every committed notebook re-run
 	@$(BIN)/ruff check .

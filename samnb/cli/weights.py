@@ -14,6 +14,9 @@ app = typer.Typer(
 
 ProgressOption = Annotated[bool, typer.Option(help="Show a progress bar.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+PocketOption = Annotated[
+    str, typer.Option("--pocket", help="pocket, or pocket_3d: the one for volumes.")
+]
 
 
 @app.command("list")
@@ -33,17 +36,36 @@ def list_weights() -> None:
         else:
             megabytes = f"{published()[size].bytes / 1e6:.1f} MB"
             print(f"{size:7} {'missing':>11}  samnb weights get {size}   ({megabytes}, to {path})")
+    _list_for_volumes()
+
+
+def _list_for_volumes() -> None:
+    from samnb.networks.sam3d.weights import published, weights_path
+
+    for size in ("pocket_3d", *published()):
+        path = weights_path(size)
+        if path.is_file():
+            print(f"{size:9} {path.stat().st_size / 1e6:6.1f} MB  {path}")
+        elif size == "pocket_3d":
+            print(f"{size:9} {'missing':>9}  samnb weights pretrain --pocket pocket_3d")
+        else:
+            print(f"{size:9} {'missing':>9}  put {published()[size]['url']} at {path}")
 
 
 @app.command("get")
 def get_weights(
-    size: Annotated[str, typer.Argument(help="vit_b, vit_l or vit_h.")],
+    size: Annotated[str, typer.Argument(help="vit_b, vit_l, vit_h or sam_med3d.")],
     progress: ProgressOption = True,
 ) -> None:
     """Download published weights, or go on with a broken download; checks them either way.
 
     Example: [cyan]samnb weights get vit_b[/cyan]
     """
+    from samnb.networks.sam3d import weights as for_volumes
+
+    if size in for_volumes.published():
+        print(for_volumes.get(size))
+        return
     from samnb.networks.sam.weights import get
 
     print(get(size, progress))
@@ -51,9 +73,10 @@ def get_weights(
 
 @app.command()
 def pretrain(
+    pocket: PocketOption = "pocket",
     folder: Annotated[
         Path | None,
-        typer.Option(help="Checkpoints and result; default: pretraining/ in the data folder."),
+        typer.Option(help="Checkpoints and result; default: a folder of its own in the data."),
     ] = None,
     precision: Annotated[
         str | None,
@@ -63,7 +86,7 @@ def pretrain(
     device: DeviceOption = "auto",
     progress: ProgressOption = True,
 ) -> None:
-    """Train the pocket SAM from nothing on generic shapes: about two hours on two cores.
+    """Train a pocket SAM from nothing on generic shapes: about two hours on two cores.
 
     Run it again after an interruption: it goes on where it stood.
 
@@ -72,30 +95,39 @@ def pretrain(
     _choose_device(device)
     if precision not in (None, "float32", "bfloat16"):
         raise SamnbError(f"No precision '{precision}'.", "use float32 or bfloat16.")
-    from samnb.base.paths import data_root
-    from samnb.pretraining import pretrain as recipe
+    if _for_volumes(pocket):
+        from samnb.pretraining.volumes import pretrain as recipe
+    else:
+        from samnb.pretraining import pretrain as recipe
 
-    folder = folder or data_root() / "pretraining"
+    folder = folder or _folder_of(pocket)
     recipe.pretrain(folder, precision=precision, workers=workers, progress=progress)
     print(folder / "sam.safetensors")
 
 
 @app.command()
 def release(
+    pocket: PocketOption = "pocket",
     folder: Annotated[
-        Path | None, typer.Option(help="A finished pretraining; default: pretraining/ in the data.")
+        Path | None, typer.Option(help="A finished pretraining; default: where it is made.")
     ] = None,
-    images: Annotated[int, typer.Option(min=1, help="Held-out images to measure on.")] = 2000,
+    images: Annotated[
+        int | None,
+        typer.Option(min=1, help="Held-out images to measure on; default: 2000, or 500 volumes."),
+    ] = None,
     progress: ProgressOption = True,
 ) -> None:
     """Measure a finished pretraining on held-out shapes and ship it: weights and record.
 
     Example: [cyan]samnb weights release[/cyan]
     """
-    from samnb.base.paths import data_root
-    from samnb.pretraining.release import release as ship
+    if _for_volumes(pocket):
+        from samnb.pretraining.volumes.release import release as ship
+    else:
+        from samnb.pretraining.release import release as ship
 
-    record = ship(folder or data_root() / "pretraining", images, progress)
+    held_out = images or (500 if _for_volumes(pocket) else 2000)
+    record = ship(folder or _folder_of(pocket), held_out, progress)
     for name, aim in record["targets"].items():
         print(f"{name:24} {record['evaluation'][name]:.3f}  aim {aim:.2f}")
 
@@ -103,11 +135,16 @@ def release(
 @app.command()
 def evaluate(
     weights: Annotated[
-        str, typer.Option(help="pocket, or the path of a .safetensors or .pth file.")
+        str | None,
+        typer.Option(help="pocket, or the path of a .safetensors or .pth file; default: shipped."),
+    ] = None,
+    size: Annotated[
+        str, typer.Option(help="The SAM these weights are of: pocket, pocket_3d, vit_b, ...")
     ] = "pocket",
-    size: Annotated[str, typer.Option(help="The SAM these weights are of.")] = "pocket",
-    side: Annotated[int, typer.Option(help="Input side, pixels.")] = 128,
-    images: Annotated[int, typer.Option(min=1, help="Held-out images.")] = 2000,
+    side: Annotated[
+        int | None, typer.Option(help="Input side; default: 128 pixels, or that of the weights.")
+    ] = None,
+    images: Annotated[int, typer.Option(min=1, help="Held-out images or volumes.")] = 2000,
     device: DeviceOption = "auto",
     progress: ProgressOption = True,
 ) -> None:
@@ -115,12 +152,32 @@ def evaluate(
 
     Example: [cyan]samnb weights evaluate --images 200[/cyan]
     """
-    from samnb.networks.sam.weights import load_sam
-    from samnb.pretraining.evaluate import evaluate as examine
+    if size in ("pocket_3d", "sam_med3d"):
+        from samnb.networks.sam3d.weights import load_sam3d
+        from samnb.pretraining.volumes.evaluate import evaluate as examine
 
-    sam = load_sam(size, side, weights).to(_choose_device(device)).eval()
+        sam = load_sam3d(size, side, weights or "published")
+    else:
+        from samnb.networks.sam.weights import load_sam
+        from samnb.pretraining.evaluate import evaluate as examine
+
+        sam = load_sam(size, side or 128, weights or "pocket")
+    sam = sam.to(_choose_device(device)).eval()
     for name, value in examine(sam, images, progress=progress).items():
         print(f"{name:24} {value:.3f}" if isinstance(value, float) else f"{name:24} {value}")
+
+
+def _for_volumes(pocket: str) -> bool:
+    if pocket not in ("pocket", "pocket_3d"):
+        raise SamnbError(f"No pocket SAM '{pocket}'.", "use pocket or pocket_3d.")
+    return pocket == "pocket_3d"
+
+
+def _folder_of(pocket: str) -> Path:
+    """Where the pretraining of a pocket SAM keeps its checkpoints and its result."""
+    from samnb.base.paths import data_root
+
+    return data_root() / ("pretraining_3d" if _for_volumes(pocket) else "pretraining")
 
 
 def _choose_device(name: str) -> str:

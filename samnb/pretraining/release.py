@@ -45,7 +45,7 @@ def release(folder: Path, images: int = 2000, progress: bool = True) -> dict[str
         "parameters": sum(value.numel() for value in sam.parameters()),
         "bytes": trained.stat().st_size,
         "sha256": sha256(trained),
-        "machine": _machine(),
+        "machine": machine(),
         "commit": commit(),
     }
     with atomic_path(POCKET) as temporary:
@@ -55,7 +55,8 @@ def release(folder: Path, images: int = 2000, progress: bool = True) -> dict[str
     return record
 
 
-def _machine() -> dict[str, Any]:
+def machine() -> dict[str, Any]:
+    """What computed, for the record: processor, cores, versions."""
     return {
         "processor": processor(),
         "cores": os.cpu_count(),

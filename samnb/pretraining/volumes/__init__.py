@@ -1,0 +1,1 @@
+"""The pocket SAM for volumes: its generic bodies, its training, its examination."""
