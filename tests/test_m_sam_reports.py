@@ -380,7 +380,7 @@ def test_findings_are_sentences_about_the_records(cases):
         levels
     )
     assert "not ranked" in levels
-    assert "**ahead 3**. *KiTS19* +0.100" in adapter
+    assert "**ahead 2, a tie 1**. *KiTS19* +0.100" in adapter
     assert "M-SAM 8.8 (100 % reach it)" in eight
     assert "Lung" not in eight  # one number of clicks is no curve
     assert "Dice of 0.9" in nine
