@@ -26,7 +26,7 @@ from samnb.networks.sam3d.weights import load_sam3d
 from samnb.prompts.points import window_of
 from samnb.prompts.volume_clicks import click_and_correct
 
-ORGANS = {"liver": "1", "right kidney": "2", "left kidney": "3", "spleen": "4"}
+ORGANS = {"liver": [1], "right kidney": [2], "left kidney": [3], "spleen": [4]}
 SPACING = 4.0  # mm: 48 voxels are 192 mm, the width of SAM-Med3D's cube of 128 at 1.5 mm
 SHOWN = (1, 2, 3, 5, 10)  # clicks
 
@@ -40,24 +40,24 @@ def crop(volume: np.ndarray, middle: list[int], side: int) -> np.ndarray:
     return np.pad(cut, list(zip(before, after, strict=True)))
 
 
-def measure(sam: Sam3D, volumes: VolumeSet, remember: bool) -> dict[str, float]:
-    """Mean Dice over the scans that hold the organ, after each number of clicks."""
+def measure(sam: Sam3D, volumes: VolumeSet, target: int, remember: bool) -> dict[str, float]:
+    """Mean Dice over the scans that hold a target, after each number of clicks."""
     side, scores = sam.image_encoder.side, []
     for row in range(len(volumes)):
         images, masks = volumes.load([row])
-        organ = masks[0, 0].astype(bool)
+        organ = masks[0, target].astype(bool)
         window = window_of(organ)
         if window is None:
             continue
         middle = [(part.start + part.stop) // 2 for part in window]
-        target = torch.from_numpy(crop(organ, middle, side))[None]
+        truth = torch.from_numpy(crop(organ, middle, side))[None]
         cube = torch.from_numpy(crop(images[0, 0], middle, side))[None, None]
         with torch.no_grad():
             embeddings = encode(sam, cube)
         zero = torch.zeros(1, dtype=torch.long)
-        _, found = click_and_correct(sam, embeddings, zero, target, max(SHOWN), remember)
-        outside = int(organ.sum() - target.sum())
-        scores.append([_dice(found[count - 1], target, outside) for count in SHOWN])
+        _, found = click_and_correct(sam, embeddings, zero, truth, max(SHOWN), remember)
+        outside = int(organ.sum() - truth.sum())
+        scores.append([_dice(found[count - 1], truth, outside) for count in SHOWN])
     means = np.mean(scores, axis=0).round(4).tolist()
     names = [f"Dice, {count} clicks" for count in SHOWN]
     return {"scans": len(scores), **dict(zip(names, means, strict=True))}
@@ -71,16 +71,16 @@ def _dice(found: torch.Tensor, target: torch.Tensor, outside: int) -> float:
 
 def table(sam: Sam3D, real: Path, cache: Path) -> pd.DataFrame:
     """A row for every organ and way of clicking."""
+    rules = FolderRules(targets=ORGANS)
+    scans = list_scans("folder", real / "abdomen_mr", tuple(ORGANS), rules)
+    settings = VolumeSettings(spacing=(SPACING,) * 3, window_width=None, window_center=None)
+    volumes, faults = prepare_volumes(scans, settings, cache, workers=1)
+    for fault in faults:
+        print(f"left out {fault}")
     rows = []
-    for organ, value in ORGANS.items():
-        rules = FolderRules(targets={organ: [int(value)]})
-        scans = list_scans("folder", real / "abdomen_mr", organ, rules)
-        settings = VolumeSettings(spacing=(SPACING,) * 3, window_width=None, window_center=None)
-        volumes, faults = prepare_volumes(scans, settings, cache)
-        for fault in faults:
-            print(f"{organ}: left out {fault}")
+    for number, organ in enumerate(ORGANS):
         for clicks, remember in (("all so far", True), ("the newest alone", False)):
-            measured = measure(sam, volumes, remember)
+            measured = measure(sam, volumes, number, remember)
             rows.append({"images": f"abdominal MR, {organ}", "clicks sent": clicks, **measured})
     return pd.DataFrame(rows)
 

@@ -13,7 +13,7 @@ from samnb.networks.sam3d import model
 from samnb.networks.sam3d.attention import Attention3D
 from samnb.networks.sam3d.image_encoder import even_window, join_windows, split_windows
 from samnb.networks.sam3d.model import Sam3DSize, build_sam3d, encode, normalise
-from samnb.networks.sam3d.prompting import VolumePrompts, decode
+from samnb.networks.sam3d.prompting import VolumePrompts, _tokens, decode
 from samnb.networks.sam3d.published import PublishedAttention
 from samnb.networks.sam3d.weights import load_weights
 
@@ -197,6 +197,17 @@ def test_a_row_s_answer_does_not_hang_on_the_batch():
         assert torch.allclose(together.scores[row], answer.scores[0], atol=1e-4)
     assert together.logits.shape == (3, 4, 16, 16, 16)
     assert together.at_side(20).logits.shape == (3, 4, 20, 20, 20)
+
+
+def test_points_are_closed_by_a_padding_token_unless_a_box_follows():
+    points, labels = torch.zeros(3, 2, 3), torch.tensor([[1, 0], [1, -1], [-1, -1]])
+    boxes = torch.full((3, 6), torch.nan)
+    boxes[1:] = torch.tensor([2.0, 3, 4, 9, 10, 11])
+    prompts = VolumePrompts(torch.zeros(3, dtype=torch.long), boxes, points, labels)
+    places, kinds, counts = _tokens(prompts)
+    assert counts.tolist() == [3, 3, 2]
+    assert kinds.tolist() == [[1, 0, -1], [2, 3, 1], [2, 3, -1]]
+    assert places[2, :2].tolist() == [[2, 3, 4], [9, 10, 11]]
 
 
 def test_every_kind_of_prompt_counts():
