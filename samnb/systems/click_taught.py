@@ -91,7 +91,7 @@ class ClickTaught(Method):
         return image + mask, image
 
     def counting(self, answer: VolumeMasks, first: bool) -> Tensor:
-        """The mask that counts of each answer, logits (R, 4g, 4g, 4g); first: of all rounds."""
+        """The mask that counts of each answer, logits (R, 4g, 4g, 4g); first: the first round's."""
         return answer.single()[0]
 
     def stage(
