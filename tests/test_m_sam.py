@@ -125,6 +125,8 @@ def test_a_lesson_is_a_click_inside_and_clicks_in_the_error_with_the_last_mask(s
 @torch.no_grad()
 def test_the_loss_is_half_dice_and_half_cross_entropy_of_every_answer(rounds):
     method, batch = _built(), _batch()
+    # Of other rounds than the first the answers of a fresh network hardly differ.
+    method.counting = lambda answer, first: answer.single()[0] + 2.0 * first
     found, truth, losses = method(batch), _truth(batch).float(), []
     for turn in rounds:
         logits = F.interpolate(turn.answer, (SIDE,) * 3, mode="trilinear")[:, 0]
