@@ -68,6 +68,13 @@ def middle_voxel(regions: Tensor) -> Tensor:
     return torch.tensor(places, dtype=torch.float32, device=regions.device)
 
 
+def random_voxel(regions: Tensor) -> Tensor:
+    """One voxel (R, 3) z, y, x drawn uniformly from each region (R, D, H, W) bool."""
+    flat = regions.flatten(1)
+    place = (torch.rand(flat.shape, device=flat.device) * flat).argmax(dim=1)
+    return torch.stack(torch.unravel_index(place, regions.shape[1:]), dim=1).float()
+
+
 def wrong(found: Tensor, target: Tensor) -> Tensor:
     """Where each mask (R, ...) is wrong; the whole object where nothing is."""
     error = found != target

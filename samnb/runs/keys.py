@@ -23,6 +23,8 @@ from samnb.base.paths import CHECKOUT
 from samnb.data import slices as slice_cache
 from samnb.networks.sam import weights
 from samnb.networks.sam.settings import SamSettings
+from samnb.networks.sam3d import weights as weights_3d
+from samnb.networks.sam3d.settings import Sam3DSettings
 from samnb.runs import train
 from samnb.runs.certification.certificates import RUNS, SLICES, lead
 from samnb.runs.counted import STAGES, code_of
@@ -211,6 +213,8 @@ def _settings(run: Run) -> dict[str, Any]:
     kept |= {name: values["data"][name] for name in seen}
     if "sam" in kept:
         kept["sam"]["weights"] = _weights(profile.sam)
+    if "sam_3d" in kept:
+        kept["sam_3d"]["weights"] = _weights_3d(profile.sam_3d)
     if system.prompted:
         kept["users"] = list(profile.users)
     # What is at its default is not named, so that older records keep their keys.
@@ -241,6 +245,19 @@ def _weights(settings: SamSettings) -> str | None:
     if settings.size in weights.published():
         return weights.published()[settings.size].sha256
     return sha256(weights.weights_path(settings.size))
+
+
+def _weights_3d(settings: Sam3DSettings) -> str | None:
+    """As `_weights`, of a SAM for volumes; official ones that are not here have their address.
+
+    Nobody publishes the sum that they must have.
+    """
+    if settings.weights is None:
+        return None
+    if settings.weights != "published":
+        return sha256(settings.weights)
+    path = weights_3d.weights_path(settings.size)
+    return sha256(path) if path.is_file() else weights_3d.published()[settings.size]["url"]
 
 
 def _data(run: Run) -> dict[str, str]:

@@ -7,6 +7,7 @@ from samnb.systems import (
     cam_alone,
     cheap_lunch,
     diffusion,
+    m_sam,
     med_lora,
     med_sa,
     med_sa_self,
@@ -16,7 +17,9 @@ from samnb.systems import (
     multimix,
     nnunet,
     prompted_sam,
+    sam_3d,
     sam_by_slice,
+    sam_med3d,
     sam_mix,
     sam_mix_improved,
     sam_pp,
@@ -38,6 +41,7 @@ FILES = (
     *(cheap_lunch, samed, attention_unet),
     *(mirrored, med_sa, med_lora, med_sam, med_sa_slices, med_sa_self),
     *(sam_by_slice, unet_3d, unetr, swin_unetr, diffusion),
+    *(sam_3d, sam_med3d, m_sam),
 )
 
 SYSTEMS: dict[str, System] = {

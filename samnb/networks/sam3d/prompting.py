@@ -61,10 +61,18 @@ def decode(sam: Sam3D, embeddings: Tensor, prompts: VolumePrompts) -> VolumeMask
     embeddings: (N, prompt width, g, g, g) from `samnb.networks.sam3d.model.encode`.
     """
     check(sam, prompts, len(embeddings))
+    source = embeddings[prompts.volume] + sam.prompt_encoder.embed_masks(prompts.masks)
+    return decode_from(sam, source, prompts)
+
+
+def decode_from(sam: Sam3D, source: Tensor, prompts: VolumePrompts) -> VolumeMasks:
+    """As `decode`, from embeddings that know of the earlier masks already.
+
+    source: of each row, (R, prompt width, g, g, g); the prompts' own masks are not looked at.
+    """
     places, kinds, counts = _tokens(prompts)
     sparse = sam.prompt_encoder.embed_tokens(places, kinds)
     positions = sam.prompt_encoder.pe_layer.of_cells(sam.prompt_encoder.grid)
-    source = embeddings[prompts.volume] + sam.prompt_encoder.embed_masks(prompts.masks)
     if counts.min() == counts.max():
         return VolumeMasks(*sam.mask_decoder(source, positions, sparse))
     groups = [torch.nonzero(counts == count)[:, 0] for count in counts.unique()]

@@ -15,7 +15,7 @@ from samnb.networks.sam3d.model import Sam3D, encode
 from samnb.networks.sam3d.prompting import PADDING, VolumeMasks, VolumePrompts, decode
 from samnb.pretraining.recipe import ShapeBatch, ShapeStream, iou, mask_losses
 from samnb.pretraining.volumes.shapes import draw_volume
-from samnb.prompts.volume_clicks import at_voxel, box_of, wrong
+from samnb.prompts.volume_clicks import at_voxel, box_of, random_voxel, wrong
 
 MOST_JITTER = 0.15  # of a box's edges, as a share of its side
 
@@ -86,13 +86,6 @@ def jitter_boxes(boxes: Tensor, side: int) -> Tensor:
     moved = boxes + torch.randn_like(boxes) * spread * size
     low = moved[:, :3].clamp(min=0, max=side - 2)
     return torch.cat([low, torch.maximum(moved[:, 3:].clamp(max=side), low + 2)], dim=1)
-
-
-def random_voxel(regions: Tensor) -> Tensor:
-    """One voxel (R, 3) z, y, x drawn uniformly from each region (R, D, H, W) bool."""
-    flat = regions.flatten(1)
-    place = (torch.rand(flat.shape, device=flat.device) * flat).argmax(dim=1)
-    return torch.stack(torch.unravel_index(place, regions.shape[1:]), dim=1).float()
 
 
 def correct(
