@@ -80,7 +80,7 @@ BETTER, WORSE = "#1f6fb5", "#b2560a"  # grounds of white text
 
 WIDTH = 7.0  # inches: the full width of a page's text
 DOTS_PER_INCH = 110
-GRID_DOTS_PER_INCH = 90  # of many pictures beside each other, else a page takes long to load
+GRID_DOTS_PER_INCH = 80  # of many pictures beside each other, else a page takes long to load
 
 _SETTINGS = {
     "figure.facecolor": "none",
