@@ -235,17 +235,22 @@ def test_kidneys_lie_on_both_sides_of_the_spine_and_their_labels_are_kidney(fold
         assert np.median(hu[binary_erosion(mask == 1)]) > 70, "they enhance"
 
 
-def test_right_is_right_and_up_is_up(folder):
-    """The liver, the largest organ, lies on the right; lungs, which are air, lie above it."""
+def test_right_is_right(folder):
+    """The liver, the largest organ, lies on the right."""
     for number in range(2):
         _, mask, affine = turned(folder, "lits_tumour", number)
         middle = affine[0, 3] + affine[0, 0] * (mask.shape[0] - 1) / 2
         x = nibabel.affines.apply_affine(affine, np.argwhere(mask > 0))[:, 0]
         assert (x > middle).mean() > 0.7
+
+
+def test_up_is_up(folder):
+    """Lungs, which are air, lie above the kidneys."""
+    for number in range(2):
         hu, _, _ = turned(folder, "kits19", number)
-        upper, lower = hu[..., -3:], hu[..., :3]
         inside = (slice(SIDE // 4, -SIDE // 4), slice(SIDE // 3, -SIDE // 3))
-        assert (upper[inside] < -700).mean() > (lower[inside] < -700).mean() + 0.1
+        upper, lower = hu[..., -3:][inside], hu[..., :3][inside]
+        assert (upper < -700).mean() > (lower < -700).mean() + 0.1
 
 
 def test_vessels_of_the_liver_are_bright_trees_through_many_slices(folder):

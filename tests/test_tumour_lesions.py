@@ -129,7 +129,7 @@ def test_lymph_nodes_are_small_ovals_at_the_places():
 # Kidneys
 
 KIDNEYS = {side: solid((0, 0, 60.0 * side), (55, 26, 30)) for side in (-1, 1)}
-SPINE = solid((0, 0, 0.0), (80, 30, 22))
+SPINE = solid((0, 0, 0.0), (80, 30, 34))
 
 
 def kidney_lesions(number: int):
