@@ -564,7 +564,7 @@ both.round(2).join(places)
 # %% tags=["hide-cell"]
 luck = {number: 2 * 0.5**number for number in range(1, 11)}
 enough = min(number for number, chance in luck.items() if chance < 0.05)
-# Each leans to either side with a half, and there are two sides to agree on.
+# Each leans to either side with a half; there are two sides to agree on.
 print(f"two patients: {luck[2]:.2f}; enough: {enough} patients")
 
 # %% [markdown]
