@@ -19,7 +19,11 @@ from samnb.phantoms.routes import around, distance_at, outward
 
 @dataclass(frozen=True)
 class Sizes:
-    """Longest diameters in mm: log-normal, by median and spread of the logarithm, cut off."""
+    """Longest diameters in mm: log-normal, by median and spread of the logarithm, cut off.
+
+    The numbers of each kind are this project's choices, small tumours included. Nobody has fitted
+    them to the real sets.
+    """
 
     median: float
     spread: float
