@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from samnb.base.files import atomic_path, write_json
 from samnb.networks.sam.model import build_sam
@@ -59,14 +60,8 @@ def pretrain(
         sam = build_sam("pocket", side=phase.side)
         if weights is not None:
             sam.load_state_dict(fit_to_side(weights, sam))
-        trained = run_phase(
-            Pretraining(sam),
-            phase,
-            seed + number,
-            folder / f"phase{number + 1}",
-            workers,
-            progress,
-        )
+        place = folder / f"phase{number + 1}"
+        trained = run_phase(Pretraining(sam), phase, seed + number, place, workers, progress)
         weights = {name.removeprefix("sam."): value for name, value in trained.weights.items()}
         done.append(trained)
     half = {name: value.half().cpu().contiguous() for name, value in weights.items()}
@@ -77,15 +72,19 @@ def pretrain(
 
 
 def run_phase(
-    method: Pretraining,
+    method: nn.Module,
     phase: Phase,
     seed: int,
     folder: Path,
     workers: int,
     progress: bool,
+    stream: type[ShapeStream] = ShapeStream,
 ) -> Trained:
-    """Train `method` for one phase, from where it stood in `folder`."""
-    stream = ShapeStream(seed, phase.side, phase.images, phase.objects, phase.steps)
+    """Train `method` for one phase, from where it stood in `folder`.
+
+    stream: what draws its batches, of pictures or of volumes.
+    """
+    drawn = stream(seed, phase.side, phase.images, phase.objects, phase.steps)
     settings = TrainingSettings(
         steps=phase.steps,
         learning_rate=phase.learning_rate,
@@ -94,5 +93,5 @@ def run_phase(
         precision=phase.precision,
         seed=seed,
     )
-    batches = partial(stream.batches, workers=workers)
-    return fit(method, batches, settings, folder, f"pocket SAM, {phase.side} px", progress)
+    batches = partial(drawn.batches, workers=workers)
+    return fit(method, batches, settings, folder, f"pocket SAM, side {phase.side}", progress)

@@ -5,18 +5,17 @@ averaged weights of the first. An hour and a half of one core.
 """
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 
 from samnb.base.files import atomic_path, write_json
-from samnb.networks.sam3d.model import Sam3D, build_sam3d
+from samnb.networks.sam3d.model import build_sam3d
 from samnb.networks.sam3d.weights import load_weights
-from samnb.pretraining.pretrain import Phase
+from samnb.pretraining.pretrain import Phase, run_phase
 from samnb.pretraining.volumes.recipe import VolumePretraining, VolumeStream
-from samnb.training.loop import Trained, TrainingSettings, fit
+from samnb.training.loop import Trained
 
 PHASES = (
     Phase(32, steps=4000, images=6, objects=4, learning_rate=1e-3, warmup=300, final=0.3),
@@ -43,7 +42,15 @@ def pretrain(
         sam = build_sam3d("pocket_3d", side=phase.side)
         if number:
             load_weights(sam, _weights_of(folder, number))
-        trained = _run_phase(sam, phase, seed + number, folder, number + 1, workers, progress)
+        trained = run_phase(
+            VolumePretraining(sam),
+            phase,
+            seed + number,
+            folder / f"phase{number + 1}",
+            workers,
+            progress,
+            VolumeStream,
+        )
         weights = {name.removeprefix("sam."): value for name, value in trained.weights.items()}
         _save(_weights_of(folder, number + 1), weights)
         done.append(trained)
@@ -51,32 +58,6 @@ def pretrain(
     _save(folder / "sam.safetensors", {name: value.half() for name, value in weights.items()})
     write_json(folder / "history.json", [{"seconds": t.seconds, "losses": t.history} for t in done])
     return done
-
-
-def _run_phase(
-    sam: Sam3D,
-    phase: Phase,
-    seed: int,
-    folder: Path,
-    number: int,
-    workers: int,
-    progress: bool,
-) -> Trained:
-    """Train for one phase, from where it stood."""
-    stream = VolumeStream(seed, phase.side, phase.images, phase.objects, phase.steps)
-    settings = TrainingSettings(
-        steps=phase.steps,
-        learning_rate=phase.learning_rate,
-        warmup=phase.warmup,
-        final=phase.final,
-        precision=phase.precision,
-        seed=seed,
-    )
-    batches = partial(stream.batches, workers=workers)
-    title = f"pocket SAM for volumes, {phase.side} voxels"
-    return fit(
-        VolumePretraining(sam), batches, settings, folder / f"phase{number}", title, progress
-    )
 
 
 def _weights_of(folder: Path, number: int) -> Path:
