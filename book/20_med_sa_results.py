@@ -120,9 +120,9 @@ figures["levels"] = med_sa_figures.levels_chart(cases)
 # %%
 tables["all-tasks"] = med_sa.all_tasks(cases)
 caption = "bold, underlined: best and second of a track"
-styled(
-    med_sa.tasks_overview(tables["all-tasks"]), f"Dice by task ({caption})"
-)
+shown = med_sa.tasks_overview(tables["all-tasks"])
+shown = shown.rename({"3D U-Net, nnU-Net's layout": "3D U-Net"})
+styled(shown, f"Dice by task ({caption})")
 
 # %% [markdown]
 # What a row was told stands in its name, and marks are given among rows that were told the same: who was told

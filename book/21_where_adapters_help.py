@@ -193,12 +193,13 @@ seeds = skin.profile.seeds if skin else None
 for user in users:
     name = f"few-{user.replace(' ', '-')}"
     tables[name] = few.label_table(few_cases, counts, labelled, user, seeds)
-shown = tables["few-random-point"].drop(columns="missing")
+shown = tables["few-random-point"].drop(
+    columns=["missing", "against Med-SA"]
+)
 styled(shown, "Dice on skin, told one random point")
 
 # %% [markdown]
-# *Trainable* is how many millions of numbers learn, and the next column how many more that is than in Med-SA.
-# The ± is over seeds of the training. The labelled pictures are the same for all seeds, so it does not say
+# *Trainable* is how many millions of numbers learn. The ± is over seeds of the training. The labelled pictures are the same for all seeds, so it does not say
 # what other five pictures would have taught. SAM learns nothing, and has one number for all columns.
 
 # %% mystnb={"figure": {"caption": "Dice on skin against the number of labelled pictures, by what the user tells. Lines: means over seeds; small points: seeds, drawn a little aside; level line: SAM as it is.", "name": "fig-where-labels"}, "image": {"alt": "One panel for each user: a point, three points, two boxes; in each three curves for Med-SA, Med-LoRA and MedSAM over five, fifty and all labels, and a level line for the frozen SAM below."}} tags=["hide-input"]
@@ -298,23 +299,25 @@ shown = {}
 for user in (POINT, BOX):
     table = thickness.thickness_table(thick_cases, user)
     tables[f"thickness-{user.replace(' ', '-')}"] = table
-    shown[user] = table.replace({"better": leaders}).drop(
-        columns=["frozen", "frozen_deviation", "p"]
+    table = table.replace({"better": leaders}).filter(
+        regex="^(flat|deep|difference$|better)"
     )
+    shown[user] = table.set_axis(map("{:g} mm".format, table.index))
 styled(
-    shown[POINT].rename_axis("mm apart"),
+    shown[POINT].rename_axis("Apart"),
     "Dice of tumours in volumes, told one random point",
 )
 
 # %%
 styled(
-    shown[BOX].rename_axis("mm apart"),
+    shown[BOX].rename_axis("Apart"),
     "Dice of tumours in volumes, told a box of overlap three quarters",
 )
 
 # %% [markdown]
 # Compare within a row, and not down a column: with the spacing the grid changes, and the task with it. Only
-# *difference*, with depth minus without, may be followed down the column. The last column says who is ahead.
+# *difference*, with depth minus without, may be followed down the column. The last column says who is ahead; the
+# intervals stand below.
 
 # %% mystnb={"figure": {"caption": "Above: Dice of brain tumours by the distance between slices, with attention over depth, without it, and of the frozen SAM. Below: what depth adds. A column for each user. Bars: interval over patients; small points: seeds.", "name": "fig-where-thickness"}, "image": {"alt": "Four panels: in the upper two, curves of Dice over distances between slices of two, four and eight millimetres, for three systems; in the lower two, the gain by depth around a line at zero."}} tags=["hide-input"]
 if len(thick_cases):
@@ -347,11 +350,11 @@ Markdown(beyond.in_lines(said))
 # :pyobject: SelfPointed.masks_at
 # ```
 #
-# Beside them stand a mask made of the map alone, and two networks that learn masks and need no prompt.
+# Beside them stand two networks that learn masks and need no prompt.
 
 # %%
 shown = tables["automatic"].filter(regex="^(dice|shown|every)")
-shown = shown.filter(regex="^(?!dice_low|dice_high)")
+shown = shown.filter(regex="^(?!dice_low|dice_high|dice_deviation)")
 styled(
     shown, "Brain tumours, slice by slice: who was told, and who was not"
 )
@@ -366,7 +369,7 @@ if len(slices):
 # empty slice counts one, so compare it with the number below the table. Marks are given within a track: rows
 # that were told the same, or rows that work alone.
 
-# %% mystnb={"figure": {"caption": "Dice of brain tumours in whole test scans. Filled: told by somebody who knows; hollow: works alone. Bars: interval over patients; small points: seeds.", "name": "fig-where-alone"}, "image": {"alt": "One row for each system, first those that were told a point or a box with filled markers, then self-pointed and mirrored Med-SA, the map alone, nnU-Net and TransUNet with hollow ones; a horizontal bar at each."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Dice of brain tumours in whole test scans. Filled: told by somebody who knows; hollow: works alone. Bars: interval over patients; small points: seeds.", "name": "fig-where-alone"}, "image": {"alt": "One row for each system, first those that were told a point or a box with filled markers, then mirrored and self-pointed Med-SA, nnU-Net and TransUNet with hollow ones; a horizontal bar at each."}} tags=["hide-input"]
 if len(scans):
     figures["alone"] = med_sa_figures.rows_chart(
         {"brain tumour": automatic.with_rows(scans)}, automatic.ROWS
@@ -408,8 +411,7 @@ in_words(alone_tests).set_index("pair")
 
 # %% [markdown]
 # A pair of a told system with one that works alone has numbers, and no winner. Two that work alone can be ranked:
-# with mirrors and without, Med-SA behind a map and the map itself, and, at the end, both against a network that
-# has simply learned the masks.
+# with mirrors and without, and a map's click against networks that have simply learned the masks.
 #
 # ## Volumes without a prompt
 #
@@ -455,7 +457,8 @@ Markdown(said or "*No pair of these networks has records here.*")
 
 # %%
 tables["real"] = med_sa_real.sets_overview(real, [POINT, BOX])
-styled(tables["real"], "Dice on real images")
+shown = tables["real"].rename({"3D U-Net, nnU-Net's layout": "3D U-Net"})
+styled(shown, "Dice on real images")
 
 # %% mystnb={"figure": {"caption": "Dice on real images, over test patients. Filled: told one random point of the truth; hollow: the best of those that nobody told anything. Bars: interval over patients.", "name": "fig-where-real"}, "image": {"alt": "One row for each set of real images, with a marker and a bar for SAM, MedSAM and Med-SA, and a hollow one with the name of the best system that works alone; Dice from zero to one."}} tags=["hide-input"]
 if sets:

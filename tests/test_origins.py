@@ -226,6 +226,10 @@ def test_a_line_names_what_was_read_and_leads_to_where_it_is_listed():
     automatic = {"runs sam_pp", "runs classifier"}
     assert "`all automatic runs <origin-runs>`" in line(automatic, home)
     assert "`all runs <origin-runs>`" in line({*automatic, "runs sam"}, home)
+    few = load_profile("pocket", "med-sa-few")
+    sam = {"sam": known["sam"]}
+    other = line({"runs pocket_med_sa_few/sam"}, [*home, (few, sam)])
+    assert "`all runs of med-sa-few <origin-runs-pocket-med-sa-few>`" in other
     assert "the code above alone" in line(set(), home)
 
 

@@ -128,11 +128,12 @@ def _read_of(
         if f"{DATA}{before}{name}" in found:
             yield f"{{ref}}`{_cohort(profile, name)} <origin-data-{place}{name}>`"
     read = [system for system in known if f"{RUNS}{before}{system}" in found]
-    every = f"<origin-runs{f'-{place}'.rstrip('-')}>`"
+    whose = f" of {_study_of(before)}" if before else ""
+    every = f"{whose} <origin-runs{f'-{place}'.rstrip('-')}>`"
     if read and read == list(known):
-        yield f"{{ref}}`all runs {every}"
+        yield f"{{ref}}`all runs{every}"
     elif len(read) > 1 and read == [each for each in known if not known[each].is_prompted]:
-        yield f"{{ref}}`all automatic runs {every}"
+        yield f"{{ref}}`all automatic runs{every}"
     elif read:
         links = [
             f"{{ref}}`{known[each].title} <origin-runs-{place}{_slug(each)}>`" for each in read
@@ -143,6 +144,12 @@ def _read_of(
 def _cohort(profile: Profile, name: str) -> str:
     title = COHORT_NAMES.get(name, name)
     return f"{title} phantoms" if profile.data.cohorts[name].phantom else name
+
+
+def _study_of(before: str) -> str:
+    """The study in "pocket_med_sa_few/", without its size, as one would type it."""
+    name = before.rstrip("/")
+    return (name.partition("_")[2] or name).replace("_", "-")
 
 
 def _slug(name: str) -> str:
